@@ -1,0 +1,2 @@
+//! OxMQ benchmarks.
+fn main() {}

@@ -1,0 +1,1 @@
+//! OxMQ broker.

@@ -1,0 +1,2 @@
+//! The `oxmq` binary.
+fn main() {}

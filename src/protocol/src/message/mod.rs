@@ -1,0 +1,1 @@
+//! Messages as they travel and as they lie in the CommitLog.
