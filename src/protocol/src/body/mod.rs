@@ -1,1 +1,9 @@
 //! JSON bodies, one module a family. Fields stand in the alphabetical order of their JSON names: that is the order Apache writes them in.
+
+pub mod consumer;
+pub mod heartbeat;
+pub mod lock;
+pub mod producer;
+pub mod queue;
+pub mod runtime;
+pub mod stats;
