@@ -19,6 +19,8 @@ mod parse;
 mod ser;
 mod value;
 
+pub(crate) use parse::unescape;
+pub(crate) use ser::{write_escaped, write_string};
 pub use value::Value;
 
 use serde::Serialize;
