@@ -1,4 +1,7 @@
 //! What OxMQ needs that has nothing to do with RocketMQ's protocol: clocks, Java's string rules, configuration files.
 
 pub mod clock;
+pub mod config;
+pub mod dirs;
 pub mod java;
+pub mod net;
