@@ -4,4 +4,6 @@ pub mod clock;
 pub mod config;
 pub mod dirs;
 pub mod java;
+pub mod names;
 pub mod net;
+pub mod properties;

@@ -32,8 +32,6 @@ config! {
         enable_topic_list: bool = true, key "enableTopicList", reload;
         /// Tell the brokers of a name when the smallest id among them changes.
         notify_min_broker_id_changed: bool = false, key "notifyMinBrokerIdChanged", reload;
-        /// Run a controller in this process. Refuses the start in this version.
-        enable_controller_in_namesrv: bool = false, key "enableControllerInNamesrv", boot;
         /// Answer no route for waitSecondsForService after the start, until brokers have registered.
         need_wait_for_service: bool = false, key "needWaitForService", reload;
         /// That many seconds.
@@ -44,6 +42,9 @@ config! {
         config_black_list: String = "configBlackList;configStorePath;kvConfigPath".into(), key "configBlackList", boot;
     }
 
+    later "automatic failover" {
+        enableControllerInNamesrv: Bool = false,
+    }
     moot "OxMQ has no thread pools or request queues of this kind" {
         clientRequestThreadPoolNums: Int = 8, defaultThreadPoolNums: Int = 16,
         clientRequestThreadPoolQueueCapacity: Int = 50000, defaultThreadPoolQueueCapacity: Int = 10000,

@@ -52,5 +52,10 @@ config! {
         electMasterMaxRetryCount: Int = 3, enableElectUncleanMaster: Bool = false,
         isProcessReadEvent: Bool = false, notifyBrokerRoleChanged: Bool = true,
         scanInactiveMasterInterval: Long = 5000,
+        jRaftElectionTimeoutMs: Int = 1000, jRaftScanWaitTimeoutMs: Int = 1000,
+        jRaftSnapshotIntervalSecs: Int = 3600, jRaftGroupId: Text = "jRaft-Controller",
+        jRaftServerId: Text = "localhost:9880",
+        jRaftInitConf: Text = "localhost:9880,localhost:9881,localhost:9882",
+        jRaftControllerRPCAddr: Text = "localhost:9770,localhost:9771,localhost:9772",
     }
 }

@@ -47,7 +47,7 @@ crate::config! {
         clientAsyncSemaphoreValue: Int = 65535, channelNotActiveInterval: Long = 60000,
         isScanAvailableNameSrv: Bool = true, clientSocketSndBufSize: Int = 0, clientSocketRcvBufSize: Int = 0,
         clientPooledByteBufAllocatorEnable: Bool = false, clientCloseSocketIfTimeout: Bool = true,
-        disableCallbackExecutor: Bool = false, disableNettyWorkerGroup: Bool = false,
+        writeBufferHighWaterMark: Int = 0, writeBufferLowWaterMark: Int = 0, disableCallbackExecutor: Bool = false, disableNettyWorkerGroup: Bool = false,
         maxReconnectIntervalTimeSeconds: Long = 60, enableReconnectForGoAway: Bool = true,
     }
 }
