@@ -38,6 +38,10 @@ impl<'a> ExtView<'a> {
         ExtView { base, ..Default::default() }
     }
 
+    pub(crate) fn base(&self) -> &'a [u8] {
+        self.base
+    }
+
     pub(crate) fn push(&mut self, key: Span, value: Span) {
         match self.inline.get_mut(self.len) {
             Some(slot) => {

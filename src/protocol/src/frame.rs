@@ -212,6 +212,11 @@ impl<'a> HeaderView<'a> {
         self.flag & FLAG_ONEWAY != 0
     }
 
+    /// The bytes it was read from.
+    pub fn raw(&self) -> &'a [u8] {
+        self.ext.base()
+    }
+
     /// The code of a request.
     pub fn request_code(&self) -> RequestCode {
         RequestCode(self.code)

@@ -121,7 +121,7 @@ ext_fields! {
         queue_offset: i64 = "queueOffset",
         /// At most so many messages.
         max_msg_nums: i32 = "maxMsgNums" or 32,
-        /// See [`pull_flag`].
+        /// See [`sysflag::pull`](crate::message::sysflag::pull).
         sys_flag: i32 = "sysFlag" or 0,
         /// Offset to commit, with the COMMIT_OFFSET flag.
         commit_offset: i64 = "commitOffset" or 0,
@@ -136,20 +136,6 @@ ext_fields! {
         /// At most so many bytes.
         max_msg_bytes: Option<i32> = "maxMsgBytes",
     }
-}
-
-/// Bits of a pull's `sysFlag`. Java: `PullSysFlag`.
-pub mod pull_flag {
-    /// Commit `commitOffset` for the group.
-    pub const COMMIT_OFFSET: i32 = 1;
-    /// Hold the request when there is nothing.
-    pub const SUSPEND: i32 = 1 << 1;
-    /// The request carries its subscription.
-    pub const SUBSCRIPTION: i32 = 1 << 2;
-    /// A filter class is meant (long gone from Apache).
-    pub const CLASS_FILTER: i32 = 1 << 3;
-    /// A lite pull.
-    pub const LITE_PULL: i32 = 1 << 4;
 }
 
 ext_fields! {
