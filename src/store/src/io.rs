@@ -1,0 +1,116 @@
+//! The seam between the store and the disk, so that tests put faults in.
+//!
+//! ConsumeQueue files and the checkpoint are read and written through [`DiskFile`]. CommitLog files are mapped;
+//! for those the seam is the two hooks [`Disk::before_sync`] and [`Disk::before_allocate`].
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A file of fixed positions.
+pub trait DiskFile: Send + Sync {
+    /// Fills `buf` from `at`; an end of file before that is an error.
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// Writes all of `bytes` at `at`.
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Bytes of the file.
+    fn len(&self) -> io::Result<u64>;
+    /// True for a file of no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|n| n == 0)
+    }
+    /// Cuts or extends by zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Zeros from `at` to the end; the length stays.
+    fn zero_from(&self, at: u64) -> io::Result<()>;
+    /// Returns when everything written is on the disk.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Opens files.
+pub trait Disk: Send + Sync {
+    /// Opens `path`; with `create`, makes it and its folders where missing.
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>>;
+    /// Called before mapped pages are synced; an error stands for the sync's.
+    fn before_sync(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    /// Called before blocks are allocated; an error stands for the allocation's.
+    fn before_allocate(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The machine's disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let open = || OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path);
+        let file = match open() {
+            Err(e) if create && e.kind() == io::ErrorKind::NotFound => {
+                if let Some(dir) = path.parent() {
+                    std::fs::create_dir_all(dir)?;
+                }
+                open()?
+            }
+            other => other?,
+        };
+        Ok(Arc::new(file))
+    }
+}
+
+impl DiskFile for File {
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(buf, at)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.metadata().map(|m| m.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn zero_from(&self, at: u64) -> io::Result<()> {
+        zero_range(self, at, self.metadata()?.len().saturating_sub(at))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Zeros `len` bytes at `at` inside the file: a hole where the file system makes one, else written zeros.
+pub(crate) fn zero_range(file: &File, at: u64, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    if len == 0 {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => write_zeros(file, at, len),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Writes `len` zero bytes at `at`.
+pub(crate) fn write_zeros(file: &File, at: u64, len: u64) -> io::Result<()> {
+    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    let end = at + len;
+    let mut at = at;
+    while at < end {
+        let n = (end - at).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..n as usize], at)?;
+        at += n;
+    }
+    Ok(())
+}
