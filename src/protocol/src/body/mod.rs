@@ -7,3 +7,10 @@ pub mod producer;
 pub mod queue;
 pub mod runtime;
 pub mod stats;
+pub mod data_version;
+pub mod group;
+pub mod offsets;
+pub mod topic;
+
+#[cfg(test)]
+mod vectors_of_groups;

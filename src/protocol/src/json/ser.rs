@@ -171,8 +171,17 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     }
 
     fn serialize_f64(self, v: f64) -> Result<(), Error> {
-        // Java prints 0.0 where Rust's Display prints 0, and both readers take either; NaN has no JSON form.
-        if v.is_finite() { self.number(format_args!("{v:?}")) } else { self.serialize_unit() }
+        // As Java's Double.toString: always a point, and an exponent outside of 0.001..10,000,000. NaN has no form.
+        if !v.is_finite() {
+            return self.serialize_unit();
+        }
+        if v == 0.0 || (1e-3..1e7).contains(&v.abs()) {
+            return self.number(format_args!("{v:?}"));
+        }
+        let text = format!("{v:E}");
+        let (mantissa, exponent) = text.split_once('E').unwrap_or((&text, "0"));
+        let point = if mantissa.contains('.') { "" } else { ".0" };
+        self.number(format_args!("{mantissa}{point}E{exponent}"))
     }
 
     fn serialize_char(self, v: char) -> Result<(), Error> {
