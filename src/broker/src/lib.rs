@@ -1,1 +1,3 @@
 //! OxMQ broker.
+
+pub mod services;

@@ -1,15 +1,15 @@
 //! JSON bodies, one module a family. Fields stand in the alphabetical order of their JSON names: that is the order Apache writes them in.
 
 pub mod consumer;
+pub mod data_version;
+pub mod group;
 pub mod heartbeat;
 pub mod lock;
+pub mod offsets;
 pub mod producer;
 pub mod queue;
 pub mod runtime;
 pub mod stats;
-pub mod data_version;
-pub mod group;
-pub mod offsets;
 pub mod topic;
 
 #[cfg(test)]

@@ -1,0 +1,36 @@
+//! A client as the tables of consumers and producers know it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The connection's id in this process.
+pub type ConnectionId = u64;
+
+/// A client instance on one connection. Java: `ClientChannelInfo`.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its connection: the identity of an entry, as Java's channel is.
+    pub connection: ConnectionId,
+    /// The id that it gave itself; two connections may share one while a client reconnects.
+    pub client_id: Arc<str>,
+    /// Where it connects from.
+    pub peer: SocketAddr,
+    /// Name of its language.
+    pub language: &'static str,
+    /// Ordinal of its version.
+    pub version: i32,
+}
+
+/// An entry of a table: the client and when it was last heard of.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Who.
+    pub client: Client,
+    /// Wall clock of its last heartbeat in milliseconds, for display.
+    pub seen_wall_ms: i64,
+    /// Monotonic clock of its last heartbeat, for expiry.
+    pub(super) seen_mono_ms: u64,
+}
+
+/// How long a client is believed without a heartbeat. Java: `channelExpiredTimeout`.
+pub const CLIENT_EXPIRED_MS: u64 = 120_000;

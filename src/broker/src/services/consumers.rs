@@ -1,0 +1,378 @@
+//! Who consumes: groups, their members and subscriptions. Java: `ConsumerManager`, `ConsumerGroupInfo`, and the
+//! fingerprints of `ClientManageProcessor`.
+//!
+//! All state is behind one lock: heartbeats write it a few times a minute and client, pulls read it. A read takes
+//! the lock shared, looks up by `&str` and clones an `Arc`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use oxmq_base::clock::SharedClock;
+use oxmq_protocol::body::heartbeat::{ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData};
+use parking_lot::RwLock;
+
+use super::client::{CLIENT_EXPIRED_MS, Client, ConnectionId, Member};
+use super::subscription::{SharedSubscription, Subscription};
+
+/// Topics that a group may subscribe. What is beyond is not registered: a heartbeat of one frame could name 100,000.
+pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+
+/// Tell these connections that `group` has changed: NOTIFY_CONSUMER_IDS_CHANGED 40, oneway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Which group.
+    pub group: Arc<str>,
+    /// All its members, the one that caused it included, as Apache does.
+    pub connections: Vec<ConnectionId>,
+}
+
+/// What a heartbeat says about one group.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    /// Which group.
+    pub group: &'a str,
+    /// Which client.
+    pub client: &'a Client,
+    /// Pull, push or POP.
+    pub consume_type: Option<ConsumeType>,
+    /// Clustering or broadcasting.
+    pub message_model: Option<MessageModel>,
+    /// Where to begin.
+    pub consume_from_where: Option<ConsumeFromWhere>,
+    /// `None` for a V2 heartbeat that leaves them out.
+    pub subscriptions: Option<&'a [SubscriptionData]>,
+    /// 0 for V1.
+    pub fingerprint: i32,
+    /// The group's `notifyConsumerIdsChangedEnable`.
+    pub notify: bool,
+}
+
+/// What came of a registration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// A new member, or a topic came or went.
+    pub changed: bool,
+    /// The answer's IS_SUB_CHANGE: the client should send its subscriptions.
+    pub sub_change: bool,
+    /// Whom to tell.
+    pub notice: Option<Notice>,
+}
+
+/// What an expiry or a closed connection leads to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Departures {
+    /// Connections that fell silent and are to be closed.
+    pub close: Vec<ConnectionId>,
+    /// Whom to tell.
+    pub notices: Vec<Notice>,
+    /// Groups that have no member left.
+    pub emptied: Vec<Arc<str>>,
+}
+
+/// A group as operators see it.
+#[derive(Debug, Clone)]
+pub struct GroupView {
+    /// As the last heartbeat said.
+    pub consume_type: Option<ConsumeType>,
+    /// As the last heartbeat said.
+    pub message_model: Option<MessageModel>,
+    /// As the last heartbeat said.
+    pub consume_from_where: Option<ConsumeFromWhere>,
+    /// By connection id.
+    pub members: Vec<Member>,
+    /// By topic.
+    pub subscriptions: BTreeMap<Arc<str>, SharedSubscription>,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: Arc<str>,
+    consume_type: Option<ConsumeType>,
+    message_model: Option<MessageModel>,
+    consume_from_where: Option<ConsumeFromWhere>,
+    /// One for the group, not one a client: two clients with different subscriptions make it flap, as in Apache.
+    fingerprint: Option<i32>,
+    members: BTreeMap<ConnectionId, Member>,
+    subscriptions: HashMap<Arc<str>, SharedSubscription>,
+}
+
+impl Group {
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            consume_type: None,
+            message_model: None,
+            consume_from_where: None,
+            fingerprint: None,
+            members: BTreeMap::new(),
+            subscriptions: HashMap::new(),
+        }
+    }
+
+    /// Broadcasting members have nothing to share out, so they are not told.
+    fn notice(&self) -> Option<Notice> {
+        if self.message_model == Some(MessageModel::Broadcasting) || self.members.is_empty() {
+            return None;
+        }
+        Some(Notice { group: self.name.clone(), connections: self.members.keys().copied().collect() })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    groups: HashMap<Arc<str>, Group>,
+    /// Groups of a connection, so that closing one does not walk all groups.
+    by_connection: HashMap<ConnectionId, Vec<Arc<str>>>,
+    /// Groups that subscribe a topic.
+    by_topic: HashMap<Arc<str>, HashSet<Arc<str>>>,
+}
+
+impl Tables {
+    fn forget_topic(&mut self, topic: &str, group: &str) {
+        if let Some(groups) = self.by_topic.get_mut(topic) {
+            groups.remove(group);
+            if groups.is_empty() {
+                self.by_topic.remove(topic);
+            }
+        }
+    }
+
+    fn forget_connection(&mut self, connection: ConnectionId, group: &str) {
+        if let Some(groups) = self.by_connection.get_mut(&connection) {
+            groups.retain(|g| &**g != group);
+            if groups.is_empty() {
+                self.by_connection.remove(&connection);
+            }
+        }
+    }
+
+    /// Removes the group when its last member has left. Its subscriptions go with it.
+    fn remove_if_empty(&mut self, group: &str) -> Option<Arc<str>> {
+        if self.groups.get(group).is_none_or(|g| !g.members.is_empty()) {
+            return None;
+        }
+        let gone = self.groups.remove(group)?;
+        for topic in gone.subscriptions.keys() {
+            self.forget_topic(topic, group);
+        }
+        Some(gone.name)
+    }
+}
+
+/// The table of consumer groups.
+pub struct Consumers {
+    clock: SharedClock,
+    tables: RwLock<Tables>,
+}
+
+impl Consumers {
+    /// An empty table.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, tables: RwLock::default() }
+    }
+
+    /// Takes over what a heartbeat says about one group.
+    pub fn register(&self, r: &Registration<'_>) -> Registered {
+        let seen = Member {
+            client: r.client.clone(),
+            seen_wall_ms: self.clock.wall_ms(),
+            seen_mono_ms: self.clock.mono_ms(),
+        };
+        let mut tables = self.tables.write();
+        let name = match tables.groups.get(r.group) {
+            Some(group) => group.name.clone(),
+            None => {
+                let name: Arc<str> = r.group.into();
+                tables.groups.insert(name.clone(), Group::new(name.clone()));
+                name
+            }
+        };
+        let Tables { groups, by_connection, by_topic } = &mut *tables;
+        let Some(group) = groups.get_mut(&name) else { return Registered::default() };
+
+        // Java ClientManageProcessor.heartBeatV2: a first fingerprint is no change. But where the subscriptions were
+        // left out and none are known (this broker has restarted, the group was gone), Apache answers false too and
+        // the group cannot pull until its client changes something; we ask for them.
+        let stale = r.subscriptions.is_none() && group.subscriptions.is_empty();
+        let sub_change = r.fingerprint == 0 || group.fingerprint.is_some_and(|f| f != r.fingerprint) || stale;
+        group.fingerprint = Some(r.fingerprint);
+        group.consume_type = r.consume_type;
+        group.message_model = r.message_model;
+        group.consume_from_where = r.consume_from_where;
+
+        let joined = group.members.insert(r.client.connection, seen).is_none();
+        if joined {
+            by_connection.entry(r.client.connection).or_default().push(name.clone());
+        }
+        let resubscribed = match r.subscriptions {
+            Some(list) => update_subscriptions(group, by_topic, list),
+            None => false,
+        };
+        let changed = joined || resubscribed;
+        let notice = if changed && r.notify { group.notice() } else { None };
+        Registered { changed, sub_change, notice }
+    }
+
+    /// A client leaves a group by request. `notify` is the group's `notifyConsumerIdsChangedEnable`.
+    pub fn unregister(&self, group: &str, connection: ConnectionId, notify: bool) -> Departures {
+        let mut tables = self.tables.write();
+        let mut out = Departures::default();
+        let Some(state) = tables.groups.get_mut(group) else { return out };
+        state.members.remove(&connection);
+        // Java tells the others even when the one who asked was not a member.
+        out.notices.extend(if notify { state.notice() } else { None });
+        tables.forget_connection(connection, group);
+        out.emptied.extend(tables.remove_if_empty(group));
+        out
+    }
+
+    /// A connection is gone. Java tells the others here whatever the group's `notifyConsumerIdsChangedEnable` says.
+    pub fn closed(&self, connection: ConnectionId) -> Departures {
+        let mut tables = self.tables.write();
+        let mut out = Departures::default();
+        for name in tables.by_connection.remove(&connection).unwrap_or_default() {
+            let Some(state) = tables.groups.get_mut(&name) else { continue };
+            state.members.remove(&connection);
+            out.notices.extend(state.notice());
+            out.emptied.extend(tables.remove_if_empty(&name));
+        }
+        out
+    }
+
+    /// Removes members without a heartbeat for [`CLIENT_EXPIRED_MS`]; to be called every 10 s. Unlike Apache, which
+    /// leaves the others to their own 20 s rebalance, the remaining members are told.
+    pub fn expire(&self) -> Departures {
+        let now = self.clock.mono_ms();
+        let mut tables = self.tables.write();
+        let mut out = Departures::default();
+        let mut gone: Vec<(Arc<str>, ConnectionId)> = Vec::new();
+        for group in tables.groups.values() {
+            let silent = group.members.iter().filter(|(_, m)| now - m.seen_mono_ms > CLIENT_EXPIRED_MS);
+            gone.extend(silent.map(|(id, _)| (group.name.clone(), *id)));
+        }
+        gone.sort_unstable();
+        for (name, connection) in &gone {
+            if let Some(state) = tables.groups.get_mut(name) {
+                state.members.remove(connection);
+            }
+            tables.forget_connection(*connection, name);
+        }
+        gone.iter().for_each(|(_, connection)| out.close.push(*connection));
+        out.close.sort_unstable();
+        out.close.dedup();
+        gone.dedup_by(|a, b| a.0 == b.0);
+        for (name, _) in gone {
+            out.notices.extend(tables.groups.get(&name).and_then(Group::notice));
+            out.emptied.extend(tables.remove_if_empty(&name));
+        }
+        out
+    }
+
+    /// The subscription of `group` to `topic`, for the pull path: no allocation.
+    pub fn find_subscription(&self, group: &str, topic: &str) -> Option<SharedSubscription> {
+        self.tables.read().groups.get(group)?.subscriptions.get(topic).cloned()
+    }
+
+    /// Whether the group has a member, and how its members share. `None` when it is not online.
+    pub fn message_model(&self, group: &str) -> Option<Option<MessageModel>> {
+        self.tables.read().groups.get(group).map(|g| g.message_model)
+    }
+
+    /// Whether the group has a member.
+    pub fn is_online(&self, group: &str) -> bool {
+        self.tables.read().groups.contains_key(group)
+    }
+
+    /// How many topics the group subscribes.
+    pub fn subscription_count(&self, group: &str) -> usize {
+        self.tables.read().groups.get(group).map_or(0, |g| g.subscriptions.len())
+    }
+
+    /// Client ids of the members, one a connection; `None` when the group is not online.
+    pub fn client_ids(&self, group: &str) -> Option<Vec<Arc<str>>> {
+        let tables = self.tables.read();
+        Some(tables.groups.get(group)?.members.values().map(|m| m.client.client_id.clone()).collect())
+    }
+
+    /// The group as it is now.
+    pub fn view(&self, group: &str) -> Option<GroupView> {
+        let tables = self.tables.read();
+        let state = tables.groups.get(group)?;
+        Some(GroupView {
+            consume_type: state.consume_type,
+            message_model: state.message_model,
+            consume_from_where: state.consume_from_where,
+            members: state.members.values().cloned().collect(),
+            subscriptions: state.subscriptions.iter().map(|(t, s)| (t.clone(), s.clone())).collect(),
+        })
+    }
+
+    /// The member of `group` with this client id, for requests that the broker relays to it.
+    pub fn find_client(&self, group: &str, client_id: &str) -> Option<Client> {
+        let tables = self.tables.read();
+        let members = &tables.groups.get(group)?.members;
+        members.values().find(|m| &*m.client.client_id == client_id).map(|m| m.client.clone())
+    }
+
+    /// Groups that are online and subscribe `topic`, sorted.
+    pub fn groups_of_topic(&self, topic: &str) -> Vec<Arc<str>> {
+        let tables = self.tables.read();
+        let mut groups: Vec<_> = tables.by_topic.get(topic).into_iter().flatten().cloned().collect();
+        groups.sort_unstable();
+        groups
+    }
+
+    /// Names of the groups that are online, sorted.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        let mut groups: Vec<_> = self.tables.read().groups.keys().cloned().collect();
+        groups.sort_unstable();
+        groups
+    }
+}
+
+impl std::fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumers").field("groups", &self.tables.read().groups.len()).finish_non_exhaustive()
+    }
+}
+
+/// Java `ConsumerGroupInfo.updateSubscription`: a topic that comes or goes is a change; a newer version of a known
+/// topic is taken over without one; an older version is dropped.
+fn update_subscriptions(
+    group: &mut Group,
+    by_topic: &mut HashMap<Arc<str>, HashSet<Arc<str>>>,
+    list: &[SubscriptionData],
+) -> bool {
+    let mut changed = false;
+    for sub in list.iter().take(SUBSCRIPTIONS_MAX) {
+        match group.subscriptions.get_mut(sub.topic.as_str()) {
+            Some(old) if sub.sub_version > old.version() => *old = Arc::new(Subscription::new(sub.clone())),
+            Some(_) => {}
+            None => {
+                let topic: Arc<str> = sub.topic.as_str().into();
+                group.subscriptions.insert(topic.clone(), Arc::new(Subscription::new(sub.clone())));
+                by_topic.entry(topic).or_default().insert(group.name.clone());
+                changed = true;
+            }
+        }
+    }
+    let wanted: HashSet<&str> = list.iter().take(SUBSCRIPTIONS_MAX).map(|s| s.topic.as_str()).collect();
+    let name = &group.name;
+    group.subscriptions.retain(|topic, _| {
+        if wanted.contains(&**topic) {
+            return true;
+        }
+        if let Some(groups) = by_topic.get_mut(topic) {
+            groups.remove(name);
+            if groups.is_empty() {
+                by_topic.remove(topic);
+            }
+        }
+        changed = true;
+        false
+    });
+    changed
+}
+
+#[cfg(test)]
+mod tests;

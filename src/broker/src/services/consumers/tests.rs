@@ -1,0 +1,214 @@
+use oxmq_base::clock::ManualClock;
+
+use super::*;
+
+fn client(connection: ConnectionId) -> Client {
+    Client {
+        connection,
+        client_id: format!("c{connection}").into(),
+        peer: ([127, 0, 0, 1], 1000 + connection as u16).into(),
+        language: "JAVA",
+        version: 513,
+    }
+}
+
+fn sub(topic: &str, version: i64, codes: &[i32]) -> SubscriptionData {
+    SubscriptionData {
+        topic: topic.to_owned(),
+        sub_version: version,
+        sub_string: Some("t".to_owned()),
+        code_set: codes.to_vec(),
+        ..SubscriptionData::default()
+    }
+}
+
+struct Bed {
+    clock: Arc<ManualClock>,
+    consumers: Consumers,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+        Self { consumers: Consumers::new(clock.clone()), clock }
+    }
+
+    fn beat(&self, group: &str, connection: ConnectionId, topics: &[&str]) -> Registered {
+        let subs: Vec<_> = topics.iter().map(|t| sub(t, 1, &[1])).collect();
+        self.beat_as(group, connection, Some(MessageModel::Clustering), Some(&subs), 0, true)
+    }
+
+    fn beat_as(
+        &self,
+        group: &str,
+        connection: ConnectionId,
+        message_model: Option<MessageModel>,
+        subscriptions: Option<&[SubscriptionData]>,
+        fingerprint: i32,
+        notify: bool,
+    ) -> Registered {
+        self.consumers.register(&Registration {
+            group,
+            client: &client(connection),
+            consume_type: Some(ConsumeType::Passively),
+            message_model,
+            consume_from_where: Some(ConsumeFromWhere::LastOffset),
+            subscriptions,
+            fingerprint,
+            notify,
+        })
+    }
+}
+
+fn notice(group: &str, connections: &[ConnectionId]) -> Notice {
+    Notice { group: group.into(), connections: connections.to_vec() }
+}
+
+/// Joining, staying, subscribing, unsubscribing and leaving: who is told each time.
+#[test]
+fn members_are_told_of_each_change() {
+    let bed = Bed::new();
+    for (connection, topics, told) in [
+        (1, vec!["A"], Some(vec![1])),
+        (1, vec!["A"], None),
+        (2, vec!["A"], Some(vec![1, 2])),
+        (2, vec!["A", "B"], Some(vec![1, 2])),
+        (1, vec!["A", "B"], None),
+        (1, vec!["B"], Some(vec![1, 2])),
+    ] {
+        let registered = bed.beat("g", connection, &topics);
+        assert_eq!(registered.notice.map(|n| n.connections), told, "{connection} {topics:?}");
+        assert_eq!(registered.changed, told.is_some());
+        assert!(registered.sub_change, "a V1 heartbeat is always answered IS_SUB_CHANGE=true");
+    }
+    let left = bed.consumers.unregister("g", 1, true);
+    assert_eq!(left, Departures { notices: vec![notice("g", &[2])], ..Departures::default() });
+    let left = bed.consumers.unregister("g", 2, true);
+    assert_eq!(left, Departures { emptied: vec!["g".into()], ..Departures::default() });
+    assert!(!bed.consumers.is_online("g"));
+    assert_eq!(bed.consumers.unregister("g", 2, true), Departures::default());
+}
+
+#[test]
+fn broadcasting_and_silent_groups_are_not_told() {
+    let bed = Bed::new();
+    let subs = [sub("A", 1, &[])];
+    for (group, model, notify, told) in [
+        ("b", Some(MessageModel::Broadcasting), true, false),
+        ("s", Some(MessageModel::Clustering), false, false),
+        ("n", None, true, true),
+    ] {
+        let registered = bed.beat_as(group, 1, model, Some(&subs), 0, notify);
+        assert!(registered.changed);
+        assert_eq!(registered.notice.is_some(), told, "{group}");
+    }
+}
+
+/// A closed connection tells even groups with notifyConsumerIdsChangedEnable=false, a request to leave does not.
+#[test]
+fn closing_tells_all_groups_of_the_connection() {
+    let bed = Bed::new();
+    let subs = [sub("A", 1, &[])];
+    for connection in [1, 2] {
+        bed.beat_as("silent", connection, Some(MessageModel::Clustering), Some(&subs), 0, false);
+        bed.beat_as("cast", connection, Some(MessageModel::Broadcasting), Some(&subs), 0, true);
+    }
+    bed.beat("alone", 1, &["A"]);
+    let gone = bed.consumers.closed(1);
+    assert_eq!(gone.notices, [notice("silent", &[2])]);
+    assert_eq!(gone.emptied, ["alone".into()]);
+    assert_eq!(bed.consumers.closed(1), Departures::default());
+    assert_eq!(bed.consumers.groups_of_topic("A"), ["cast".into(), "silent".into()]);
+    bed.beat_as("silent", 3, Some(MessageModel::Clustering), Some(&subs), 0, false);
+    assert_eq!(bed.consumers.unregister("silent", 3, false), Departures::default());
+}
+
+#[test]
+fn a_newer_version_replaces_quietly_and_an_older_one_is_dropped() {
+    let bed = Bed::new();
+    for (version, codes, changed, stands) in
+        [(5, [1], true, 1), (4, [2], false, 1), (5, [3], false, 1), (6, [4], false, 4)]
+    {
+        let subs = [sub("A", version, &codes)];
+        let registered = bed.beat_as("g", 1, Some(MessageModel::Clustering), Some(&subs), 0, true);
+        assert_eq!(registered.changed, changed, "version {version}");
+        let found = bed.consumers.find_subscription("g", "A").expect("subscribed");
+        assert!(found.matches(stands), "version {version}");
+    }
+    assert!(bed.consumers.find_subscription("g", "B").is_none());
+    assert!(bed.consumers.find_subscription("h", "A").is_none());
+}
+
+/// One fingerprint a group. `None` stands for withoutSub.
+#[test]
+fn fingerprints_ask_for_subscriptions() {
+    let bed = Bed::new();
+    let subs = [sub("A", 1, &[])];
+    for (step, (connection, fingerprint, full, sub_change, topics)) in [
+        // Unknown group without subscriptions, as after a restart of the broker: ask.
+        (1, 7, false, true, 0),
+        (1, 7, true, false, 1),
+        (1, 7, false, false, 1),
+        // A member with other subscriptions: both are asked at every beat.
+        (2, 8, true, true, 1),
+        (1, 7, false, true, 1),
+        (2, 8, true, true, 1),
+        // A V1 client.
+        (3, 0, true, true, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let subs = full.then_some(&subs[..]);
+        let registered =
+            bed.beat_as("g", connection, Some(MessageModel::Clustering), subs, fingerprint, true);
+        assert_eq!(registered.sub_change, sub_change, "step {step}");
+        assert_eq!(bed.consumers.subscription_count("g"), topics, "step {step}");
+    }
+}
+
+#[test]
+fn silent_members_expire_after_120_s() {
+    let bed = Bed::new();
+    bed.beat("g", 1, &["A"]);
+    bed.beat("h", 1, &["A"]);
+    bed.clock.advance_ms(100_000);
+    bed.beat("g", 2, &["A"]);
+    // A step of the wall clock expires nobody.
+    bed.clock.set_wall_ms(1_900_000_000_000);
+    bed.clock.advance_ms(20_000);
+    assert_eq!(bed.consumers.expire(), Departures::default());
+    bed.clock.advance_ms(1);
+    let gone = bed.consumers.expire();
+    assert_eq!(gone.close, [1]);
+    assert_eq!(gone.notices, [notice("g", &[2])]);
+    assert_eq!(gone.emptied, ["h".into()]);
+    assert_eq!(bed.consumers.closed(1), Departures::default());
+    assert_eq!(bed.consumers.groups(), ["g".into()]);
+}
+
+#[test]
+fn views_show_the_last_word() {
+    let bed = Bed::new();
+    bed.beat("g", 1, &["A", "B"]);
+    bed.clock.advance_ms(5);
+    bed.beat("g", 2, &["A", "B"]);
+    let view = bed.consumers.view("g").expect("online");
+    assert_eq!(view.members.iter().map(|m| m.client.connection).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(view.members[1].seen_wall_ms, 1_700_000_000_005);
+    assert_eq!(view.subscriptions.keys().map(|t| &**t).collect::<Vec<_>>(), ["A", "B"]);
+    assert_eq!(bed.consumers.client_ids("g").expect("online"), ["c1".into(), "c2".into()]);
+    assert_eq!(bed.consumers.find_client("g", "c2").expect("online").connection, 2);
+    assert!(bed.consumers.find_client("g", "c3").is_none());
+    assert_eq!(bed.consumers.message_model("g"), Some(Some(MessageModel::Clustering)));
+    assert!(bed.consumers.client_ids("x").is_none());
+}
+
+/// One heartbeat cannot grow the table without bound.
+#[test]
+fn subscriptions_are_bounded() {
+    let bed = Bed::new();
+    let subs: Vec<_> = (0..SUBSCRIPTIONS_MAX + 5).map(|i| sub(&format!("T{i}"), 1, &[])).collect();
+    bed.beat_as("g", 1, None, Some(&subs), 0, true);
+    assert_eq!(bed.consumers.subscription_count("g"), SUBSCRIPTIONS_MAX);
+}

@@ -1,0 +1,90 @@
+//! One file of `config/`: written whole when something has changed, read with its `.bak` as second choice.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oxmq_protocol::json;
+use oxmq_store::persist;
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+
+/// Why a configuration file could not be taken over. The broker does not start then: it would replace the file.
+#[derive(Debug, thiserror::Error)]
+#[error("load {}", path.display())]
+pub struct LoadError {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why neither it nor its backup can be had.
+    pub source: io::Error,
+    /// What is wrong with the content, where that is the reason.
+    pub content: Option<json::Error>,
+}
+
+/// A file and whether its content is older than the state it stands for.
+#[derive(Debug)]
+pub struct ConfigFile {
+    /// `None` in tests that have no disk.
+    path: Option<PathBuf>,
+    changes: AtomicU64,
+    /// How many changes the file holds. Also keeps two writers apart.
+    saved: Mutex<u64>,
+}
+
+impl ConfigFile {
+    /// The file `name` in the folder `config` of the store.
+    pub fn new(folder: &Path, name: &str) -> Self {
+        Self { path: Some(folder.join(name)), ..Self::nowhere() }
+    }
+
+    /// State that lives in memory alone.
+    pub fn nowhere() -> Self {
+        Self { path: None, changes: AtomicU64::new(0), saved: Mutex::new(0) }
+    }
+
+    /// The content, else that of the backup; `None` when there is no file yet.
+    pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, LoadError> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let (mut content, mut bad) = (None, None);
+        let found = persist::load(path, |text| match json::from_slice(text) {
+            Ok(value) => {
+                content = Some(value);
+                true
+            }
+            Err(e) => {
+                bad.get_or_insert(e);
+                false
+            }
+        });
+        match found {
+            Ok(_) => Ok(content),
+            Err(source) => Err(LoadError { path: path.clone(), source, content: bad }),
+        }
+    }
+
+    /// Notes that the state has changed.
+    pub fn touch(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether the state has changed since it was written.
+    pub fn is_dirty(&self) -> bool {
+        self.changes.load(Ordering::Acquire) != *self.saved.lock()
+    }
+
+    /// Writes what `encode` gives if the state has changed; true when it was written. On an error the state stays
+    /// dirty. May block for as long as the disk does.
+    pub fn save(&self, encode: impl FnOnce() -> Result<Vec<u8>, json::Error>) -> io::Result<bool> {
+        let mut saved = self.saved.lock();
+        // Read before the state: what changes meanwhile is written again.
+        let changes = self.changes.load(Ordering::Acquire);
+        if changes == *saved {
+            return Ok(false);
+        }
+        if let Some(path) = &self.path {
+            persist::save(path, &encode().map_err(io::Error::other)?)?;
+        }
+        *saved = changes;
+        Ok(true)
+    }
+}

@@ -1,0 +1,172 @@
+//! Locks of queues for orderly consumption. Java: `RebalanceLockManager`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use oxmq_base::clock::SharedClock;
+use oxmq_protocol::body::queue::MessageQueue;
+use parking_lot::Mutex;
+
+/// How long a lock holds without being asked for again. Clients ask every 20 s.
+pub const LOCK_MS: u64 = 60_000;
+
+/// Queues that a group may hold locked: more than any broker serves, less than a peer could invent.
+pub const LOCKS_PER_GROUP_MAX: usize = 65_536;
+
+#[derive(Debug)]
+struct Lock {
+    client_id: Arc<str>,
+    since_mono_ms: u64,
+}
+
+impl Lock {
+    fn is_expired(&self, now: u64) -> bool {
+        now - self.since_mono_ms > LOCK_MS
+    }
+}
+
+/// The table of locks. In memory only: after a restart the clients lock again.
+pub struct QueueLocks {
+    clock: SharedClock,
+    groups: Mutex<HashMap<Box<str>, HashMap<MessageQueue, Lock>>>,
+}
+
+impl QueueLocks {
+    /// An empty table.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, groups: Mutex::default() }
+    }
+
+    /// Locks or refreshes each queue that is free, expired, or the client's own; returns those, in the order asked.
+    pub fn lock_batch(&self, group: &str, client_id: &str, queues: &[MessageQueue]) -> Vec<MessageQueue> {
+        if queues.is_empty() {
+            return Vec::new();
+        }
+        let now = self.clock.mono_ms();
+        let owner: Arc<str> = client_id.into();
+        let mut groups = self.groups.lock();
+        if !groups.contains_key(group) {
+            groups.insert(group.into(), HashMap::new());
+        }
+        let Some(locks) = groups.get_mut(group) else { return Vec::new() };
+        let mut locked = Vec::with_capacity(queues.len().min(LOCKS_PER_GROUP_MAX));
+        let mut asked = HashSet::with_capacity(queues.len());
+        for queue in queues.iter().filter(|q| asked.insert(*q)) {
+            let room = locks.len() < LOCKS_PER_GROUP_MAX;
+            let mine = match locks.get_mut(queue) {
+                Some(lock) if *lock.client_id == *client_id || lock.is_expired(now) => {
+                    *lock = Lock { client_id: owner.clone(), since_mono_ms: now };
+                    true
+                }
+                Some(_) => false,
+                None if room => {
+                    locks.insert(queue.clone(), Lock { client_id: owner.clone(), since_mono_ms: now });
+                    true
+                }
+                None => false,
+            };
+            if mine {
+                locked.push(queue.clone());
+            }
+        }
+        locked
+    }
+
+    /// Frees those of the queues that the client holds.
+    pub fn unlock_batch(&self, group: &str, client_id: &str, queues: &[MessageQueue]) {
+        let mut groups = self.groups.lock();
+        let Some(locks) = groups.get_mut(group) else { return };
+        for queue in queues {
+            if locks.get(queue).is_some_and(|l| *l.client_id == *client_id) {
+                locks.remove(queue);
+            }
+        }
+        if locks.is_empty() {
+            groups.remove(group);
+        }
+    }
+
+    /// Whether the group holds a lock now. A retry that is sent while it does goes to the dead letter topic.
+    pub fn holds_any(&self, group: &str) -> bool {
+        let now = self.clock.mono_ms();
+        self.groups.lock().get(group).is_some_and(|locks| locks.values().any(|l| !l.is_expired(now)))
+    }
+
+    /// Forgets expired locks, which only take memory; to be called now and then.
+    pub fn expire(&self) {
+        let now = self.clock.mono_ms();
+        self.groups.lock().retain(|_, locks| {
+            locks.retain(|_, lock| !lock.is_expired(now));
+            !locks.is_empty()
+        });
+    }
+}
+
+impl std::fmt::Debug for QueueLocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueueLocks").field("groups", &self.groups.lock().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oxmq_base::clock::ManualClock;
+
+    use super::*;
+
+    fn queues(ids: &[i32]) -> Vec<MessageQueue> {
+        ids.iter().map(|id| MessageQueue::new("T", "b", *id)).collect()
+    }
+
+    /// Each row happens `after` ms after the one before.
+    #[test]
+    fn a_queue_has_one_owner_for_60_s() {
+        let clock = Arc::new(ManualClock::new(1));
+        let locks = QueueLocks::new(clock.clone());
+        for (step, (after, group, client, asked, got)) in [
+            (0, "g", "a", vec![0, 1], vec![0, 1]),
+            (0, "g", "b", vec![1, 2], vec![2]),
+            (0, "h", "b", vec![1], vec![1]),
+            (30_000, "g", "a", vec![1], vec![1]),
+            // 0 is 60,000 ms old: still held. One millisecond later it is not; 1 was refreshed.
+            (30_000, "g", "b", vec![0, 1], vec![]),
+            (1, "g", "b", vec![0, 1], vec![0]),
+            (0, "g", "a", vec![0, 1], vec![1]),
+            (0, "g", "a", vec![1, 1], vec![1]),
+            (0, "g", "a", vec![], vec![]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            clock.advance_ms(after);
+            assert_eq!(locks.lock_batch(group, client, &queues(&asked)), queues(&got), "step {step}");
+        }
+    }
+
+    #[test]
+    fn only_the_owner_unlocks() {
+        let locks = QueueLocks::new(Arc::new(ManualClock::new(1)));
+        locks.lock_batch("g", "a", &queues(&[0, 1]));
+        locks.unlock_batch("g", "b", &queues(&[0, 1]));
+        locks.unlock_batch("x", "a", &queues(&[0, 1]));
+        assert_eq!(locks.lock_batch("g", "b", &queues(&[0, 1])), []);
+        locks.unlock_batch("g", "a", &queues(&[0, 5]));
+        assert_eq!(locks.lock_batch("g", "b", &queues(&[0, 1])), queues(&[0]));
+    }
+
+    #[test]
+    fn held_means_any_unexpired() {
+        let clock = Arc::new(ManualClock::new(1));
+        let locks = QueueLocks::new(clock.clone());
+        assert!(!locks.holds_any("g"));
+        locks.lock_batch("g", "a", &queues(&[0]));
+        clock.advance_ms(60_000);
+        assert!(locks.holds_any("g"));
+        locks.expire();
+        assert!(locks.holds_any("g"));
+        clock.advance_ms(1);
+        assert!(!locks.holds_any("g"));
+        locks.expire();
+        assert!(locks.groups.lock().is_empty());
+    }
+}

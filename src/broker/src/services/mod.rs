@@ -1,0 +1,14 @@
+//! What the broker knows: plain state with its rules. No sockets and no runtime here: connections are ids, time is
+//! an input, and what must be told to whom is returned.
+
+pub mod attributes;
+pub mod client;
+pub mod consumers;
+pub mod file;
+pub mod groups;
+pub mod locks;
+pub mod names;
+pub mod offsets;
+pub mod producers;
+pub mod subscription;
+pub mod topics;

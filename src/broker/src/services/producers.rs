@@ -1,0 +1,219 @@
+//! Who produces: groups and their members. Java: `ProducerManager`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oxmq_base::clock::SharedClock;
+use parking_lot::RwLock;
+
+use super::client::{CLIENT_EXPIRED_MS, Client, ConnectionId, Member};
+
+#[derive(Debug, Default)]
+struct Tables {
+    groups: HashMap<Arc<str>, BTreeMap<ConnectionId, Member>>,
+    by_connection: HashMap<ConnectionId, Vec<Arc<str>>>,
+    /// Client id to its last connection, for replies that are pushed to a requesting client.
+    by_client: HashMap<Arc<str>, ConnectionId>,
+}
+
+impl Tables {
+    fn remove(&mut self, group: &str, connection: ConnectionId) {
+        let Some(members) = self.groups.get_mut(group) else { return };
+        let gone = members.remove(&connection);
+        if members.is_empty() {
+            self.groups.remove(group);
+        }
+        if let Some(groups) = self.by_connection.get_mut(&connection) {
+            groups.retain(|g| &**g != group);
+            if groups.is_empty() {
+                self.by_connection.remove(&connection);
+            }
+        }
+        let Some(gone) = gone else { return };
+        // The client may still produce for another group on the same connection, or have come back on a newer one.
+        if !self.by_connection.contains_key(&connection)
+            && self.by_client.get(&gone.client.client_id) == Some(&connection)
+        {
+            self.by_client.remove(&gone.client.client_id);
+        }
+    }
+}
+
+/// The table of producer groups.
+pub struct Producers {
+    clock: SharedClock,
+    tables: RwLock<Tables>,
+    turn: AtomicUsize,
+}
+
+impl Producers {
+    /// An empty table.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, tables: RwLock::default(), turn: AtomicUsize::new(0) }
+    }
+
+    /// Takes over what a heartbeat says. True for a new member.
+    pub fn register(&self, group: &str, client: &Client) -> bool {
+        let seen = Member {
+            client: client.clone(),
+            seen_wall_ms: self.clock.wall_ms(),
+            seen_mono_ms: self.clock.mono_ms(),
+        };
+        let mut tables = self.tables.write();
+        if let Some(known) = tables.groups.get_mut(group).and_then(|m| m.get_mut(&client.connection)) {
+            *known = seen;
+            return false;
+        }
+        let name = match tables.groups.get_key_value(group) {
+            Some((name, _)) => name.clone(),
+            None => group.into(),
+        };
+        tables.groups.entry(name.clone()).or_default().insert(client.connection, seen);
+        tables.by_connection.entry(client.connection).or_default().push(name);
+        tables.by_client.insert(client.client_id.clone(), client.connection);
+        true
+    }
+
+    /// A client leaves a group by request.
+    pub fn unregister(&self, group: &str, connection: ConnectionId) {
+        self.tables.write().remove(group, connection);
+    }
+
+    /// A connection is gone.
+    pub fn closed(&self, connection: ConnectionId) {
+        let mut tables = self.tables.write();
+        for group in tables.by_connection.get(&connection).cloned().unwrap_or_default() {
+            tables.remove(&group, connection);
+        }
+    }
+
+    /// Removes members without a heartbeat for [`CLIENT_EXPIRED_MS`] and names their connections, which are to be
+    /// closed; to be called every 10 s.
+    pub fn expire(&self) -> Vec<ConnectionId> {
+        let now = self.clock.mono_ms();
+        let mut tables = self.tables.write();
+        let mut gone: Vec<(ConnectionId, Arc<str>)> = Vec::new();
+        for (group, members) in &tables.groups {
+            let silent = members.iter().filter(|(_, m)| now - m.seen_mono_ms > CLIENT_EXPIRED_MS);
+            gone.extend(silent.map(|(id, _)| (*id, group.clone())));
+        }
+        for (connection, group) in &gone {
+            tables.remove(group, *connection);
+        }
+        let mut close: Vec<_> = gone.into_iter().map(|(connection, _)| connection).collect();
+        close.sort_unstable();
+        close.dedup();
+        close
+    }
+
+    /// Members of a group by connection id; empty when nobody is online.
+    pub fn members(&self, group: &str) -> Vec<Member> {
+        self.tables.read().groups.get(group).map_or_else(Vec::new, |m| m.values().cloned().collect())
+    }
+
+    /// All groups and their members, sorted.
+    pub fn all(&self) -> BTreeMap<Arc<str>, Vec<Member>> {
+        let tables = self.tables.read();
+        tables.groups.iter().map(|(group, m)| (group.clone(), m.values().cloned().collect())).collect()
+    }
+
+    /// The members' connections, beginning with another one at each call: the order in which to try them when any
+    /// member will do.
+    pub fn connections_in_turn(&self, group: &str) -> Vec<ConnectionId> {
+        let mut ids: Vec<_> =
+            self.tables.read().groups.get(group).map_or_else(Vec::new, |m| m.keys().copied().collect());
+        if !ids.is_empty() {
+            let first = self.turn.fetch_add(1, Ordering::Relaxed) % ids.len();
+            ids.rotate_left(first);
+        }
+        ids
+    }
+
+    /// The connection on which a client produces.
+    pub fn find_client(&self, client_id: &str) -> Option<ConnectionId> {
+        self.tables.read().by_client.get(client_id).copied()
+    }
+}
+
+impl std::fmt::Debug for Producers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producers").field("groups", &self.tables.read().groups.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oxmq_base::clock::ManualClock;
+
+    use super::*;
+
+    fn client(connection: ConnectionId, id: &str) -> Client {
+        Client {
+            connection,
+            client_id: id.into(),
+            peer: ([127, 0, 0, 1], 1000).into(),
+            language: "JAVA",
+            version: 513,
+        }
+    }
+
+    fn connections(producers: &Producers, group: &str) -> Vec<ConnectionId> {
+        producers.members(group).iter().map(|m| m.client.connection).collect()
+    }
+
+    #[test]
+    fn members_come_and_go() {
+        let producers = Producers::new(Arc::new(ManualClock::new(1)));
+        assert!(producers.register("g", &client(1, "a")));
+        assert!(!producers.register("g", &client(1, "a")));
+        assert!(producers.register("g", &client(2, "b")));
+        assert!(producers.register("h", &client(1, "a")));
+        assert_eq!(connections(&producers, "g"), [1, 2]);
+        producers.unregister("g", 1);
+        assert_eq!(producers.find_client("a"), Some(1), "it still produces for h");
+        producers.closed(1);
+        assert_eq!(producers.find_client("a"), None);
+        assert_eq!(producers.all().keys().map(|g| &**g).collect::<Vec<_>>(), ["g"]);
+        producers.unregister("g", 2);
+        producers.unregister("g", 2);
+        assert!(producers.members("g").is_empty() && producers.all().is_empty());
+    }
+
+    /// A client that reconnects before its old connection is noticed dead stays reachable.
+    #[test]
+    fn the_newest_connection_of_a_client_counts() {
+        let producers = Producers::new(Arc::new(ManualClock::new(1)));
+        producers.register("g", &client(1, "a"));
+        producers.register("g", &client(2, "a"));
+        producers.closed(1);
+        assert_eq!(producers.find_client("a"), Some(2));
+    }
+
+    #[test]
+    fn silent_members_expire_after_120_s() {
+        let clock = Arc::new(ManualClock::new(1));
+        let producers = Producers::new(clock.clone());
+        producers.register("g", &client(1, "a"));
+        producers.register("h", &client(1, "a"));
+        clock.advance_ms(60_000);
+        producers.register("g", &client(2, "b"));
+        clock.advance_ms(60_000);
+        assert!(producers.expire().is_empty());
+        clock.advance_ms(1);
+        assert_eq!(producers.expire(), [1]);
+        assert_eq!(connections(&producers, "g"), [2]);
+        assert!(producers.members("h").is_empty());
+    }
+
+    #[test]
+    fn members_take_turns() {
+        let producers = Producers::new(Arc::new(ManualClock::new(1)));
+        for connection in [1, 2, 3] {
+            producers.register("g", &client(connection, "c"));
+        }
+        let first: Vec<_> = (0..4).map(|_| producers.connections_in_turn("g")[0]).collect();
+        assert_eq!(first, [1, 2, 3, 1]);
+        assert!(producers.connections_in_turn("x").is_empty());
+    }
+}
