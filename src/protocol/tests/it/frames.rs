@@ -97,7 +97,7 @@ fn frames_and_headers_of_the_sdk() {
 }
 
 /// Decodes a captured header into its struct and back, and compares the fields that the struct has.
-fn typed<'a, T: ExtFields<'a>>(head: &'a HeaderView<'a>, name: &str) {
+pub fn typed<'a, T: ExtFields<'a>>(head: &'a HeaderView<'a>, name: &str) {
     let header = T::decode(&head.ext).unwrap_or_else(|e| panic!("{name}: {e}"));
     let again = Head { serialize: SerializeType::Json, code: head.code, flag: 0, opaque: 0, remark: None };
     let written = frame::build(&again, |w| header.encode(w), b"");

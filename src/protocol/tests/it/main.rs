@@ -1,6 +1,7 @@
 //! The golden vectors of `remoting-spec/vectors`, captured from the official SDK, against this crate.
 
 mod frames;
+mod typed;
 
 use std::path::Path;
 
