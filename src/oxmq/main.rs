@@ -1,2 +1,45 @@
-//! The `oxmq` binary.
-fn main() {}
+//! The `oxmq` binary: one program, its role by subcommand or by the name it is called by.
+
+mod args;
+mod boot;
+mod conf;
+mod logs;
+mod machine;
+mod roles;
+mod run;
+
+use std::process::ExitCode;
+
+use args::Role;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let role = match args::parse(given) {
+        Ok(cli) => cli.role,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() {
+                ExitCode::from(boot::exit::BAD_ARGUMENTS)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match role {
+        Role::Namesrv(args) => run::namesrv(&args),
+        Role::Broker(args) => run::broker(&args),
+        Role::Standalone(args) => run::standalone(&args),
+        Role::Admin { args } => run::admin(args),
+        Role::Conf { write } => match conf::write(&write) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("cannot write to {}: {e}", write.display());
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

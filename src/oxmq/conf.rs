@@ -1,0 +1,193 @@
+//! The sample configuration files, written from the tables of settings so that they cannot disagree with them.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use oxmq_base::config::{
+    BrokerConfig, BrokerSettings, Effect, Key, MessageStoreConfig, NamesrvSettings, NettyServerConfig, Table,
+};
+
+/// What Apache's own samples set.
+const CLASSIC: &[(&str, &str)] = &[
+    ("brokerClusterName", "DefaultCluster"),
+    ("brokerName", "broker-a"),
+    ("brokerId", "0"),
+    ("deleteWhen", "04"),
+    ("fileReservedTime", "48"),
+    ("brokerRole", "ASYNC_MASTER"),
+    ("flushDiskType", "ASYNC_FLUSH"),
+];
+
+/// Examples where the default depends on the machine or is empty.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("brokerConfigPath", "/etc/rocketmq/broker.conf"),
+    ("brokerIP1", "192.168.0.10"),
+    ("brokerIP2", "192.168.0.10"),
+    ("configStorePath", "/var/lib/rocketmq/namesrv/namesrv.properties"),
+    ("haListenPort", "10912"),
+    ("kvConfigPath", "/var/lib/rocketmq/namesrv/kvConfig.json"),
+    ("namesrvAddr", "192.168.0.1:9876;192.168.0.2:9876"),
+    ("rocketmqHome", "/opt/rocketmq"),
+    ("storePathCommitLog", "/var/lib/rocketmq/store/commitlog"),
+    ("storePathRootDir", "/var/lib/rocketmq/store"),
+    ("tls.ciphers", ""),
+    ("tls.client.certPath", "/etc/rocketmq/client.pem"),
+    ("tls.client.keyPassword", ""),
+    ("tls.client.keyPath", "/etc/rocketmq/client.key"),
+    ("tls.client.trustCertPath", "/etc/rocketmq/ca.pem"),
+    ("tls.protocols", ""),
+    ("tls.server.certPath", "/etc/rocketmq/server.pem"),
+    ("tls.server.keyPassword", ""),
+    ("tls.server.keyPath", "/etc/rocketmq/server.key"),
+    ("tls.server.trustCertPath", "/etc/rocketmq/ca.pem"),
+];
+
+/// Every sample: path below the folder, text.
+pub fn samples() -> Vec<(&'static str, String)> {
+    vec![
+        ("broker.conf", broker_conf()),
+        ("namesrv.conf", namesrv_conf()),
+        ("2m-noslave/broker-a.properties", two_masters("broker-a")),
+        ("2m-noslave/broker-b.properties", two_masters("broker-b")),
+    ]
+}
+
+/// Writes the samples below `folder`.
+pub fn write(folder: &Path) -> io::Result<()> {
+    for (path, text) in samples() {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, text)?;
+    }
+    Ok(())
+}
+
+fn broker_conf() -> String {
+    let settings = BrokerSettings::default();
+    let mut out = String::from(
+        "# Sample configuration of a broker: mqbroker -n 127.0.0.1:9876 -c conf/broker.conf\n#\n\
+         # Every key that acts is listed with its default (or an example); a line that starts with # is not in force.\n\
+         # Keys of Apache RocketMQ 5.5.0 that are not listed are accepted: COMPAT.md says what becomes of them.\n\
+         # Any key may also be given as environment variable ROCKETMQ_<KEY>, e.g. ROCKETMQ_BROKER_IP1.\n",
+    );
+    section(&mut out, "Broker", &settings.broker, CLASSIC);
+    section(&mut out, "Store", &settings.store, CLASSIC);
+    section(&mut out, "Network", &with_port(settings.server, 10911), &[]);
+    section(&mut out, "Outgoing connections", &settings.client, &[]);
+    section(&mut out, "TLS", &settings.tls, &[]);
+    out
+}
+
+fn namesrv_conf() -> String {
+    let settings = NamesrvSettings::default();
+    let mut out = String::from(
+        "# Sample configuration of a nameserver: mqnamesrv -c conf/namesrv.conf\n#\n\
+         # Every key that acts is listed with its default (or an example); a line that starts with # is not in force.\n\
+         # Any key may also be given as environment variable ROCKETMQ_<KEY>, e.g. ROCKETMQ_BIND_ADDRESS.\n",
+    );
+    section(&mut out, "Nameserver", &settings.namesrv, &[]);
+    section(&mut out, "Network", &with_port(settings.server, 9876), &[]);
+    section(&mut out, "TLS", &settings.tls, &[]);
+    out
+}
+
+fn with_port(server: NettyServerConfig, listen_port: i32) -> NettyServerConfig {
+    NettyServerConfig { listen_port, ..server }
+}
+
+fn two_masters(name: &str) -> String {
+    let mut out = format!(
+        "# One of two masters without slaves: mqbroker -n 192.168.0.1:9876 -c conf/2m-noslave/{name}.properties\n\
+         # A queue lives on one of them; while that one is down its messages wait, and producers use the other.\n"
+    );
+    let (broker, store) = (BrokerConfig::default(), MessageStoreConfig::default());
+    let keys: Vec<Key> = broker.keys().into_iter().chain(store.keys()).collect();
+    for (key, value) in CLASSIC {
+        let value = if *key == "brokerName" { name } else { value };
+        if let Some(key) = keys.iter().find(|k| k.name == *key) {
+            setting(&mut out, key, value, true);
+        }
+    }
+    out
+}
+
+fn section(out: &mut String, title: &str, table: &dyn Table, set: &[(&str, &str)]) {
+    out.push_str(&format!("\n# ---- {title} ----\n"));
+    for (key, (name, value)) in table.keys().into_iter().zip(table.values()) {
+        if key.effect != Effect::Acts {
+            continue;
+        }
+        let classic = set.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);
+        let example = EXAMPLES.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);
+        let shown = classic.or(example).map(str::to_owned).or(value).unwrap_or_default();
+        setting(out, &key, &shown, classic.is_some());
+    }
+}
+
+fn setting(out: &mut String, key: &Key, value: &str, in_force: bool) {
+    out.push('\n');
+    for line in key.doc {
+        out.push_str(&format!("#{line}\n"));
+    }
+    if key.reload {
+        out.push_str("# May be changed at run time.\n");
+    }
+    out.push_str(&format!("{}{}={value}\n", if in_force { "" } else { "#" }, key.name));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxmq_base::config::{Inputs, NettyClientConfig, TlsConfig, load_broker, load_namesrv};
+
+    /// The files in the repository are those that the settings give: `oxmq conf --write conf` makes them so.
+    #[test]
+    fn the_checked_in_files_are_up_to_date() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        for (path, text) in samples() {
+            let found = fs::read_to_string(folder.join(path)).unwrap_or_default();
+            assert!(found == text, "conf/{path} differs from the settings; run: oxmq conf --write conf");
+        }
+    }
+
+    /// A user who uncomments a line gets what it says, without a warning.
+    #[test]
+    fn every_line_can_be_uncommented() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        for (path, text) in samples() {
+            let all: String = text
+                .lines()
+                .map(|l| l.strip_prefix('#').filter(|r| !r.starts_with([' ', '#'])).unwrap_or(l))
+                .fold(String::new(), |all, line| all + line + "\n");
+            let file = folder.path().join("sample.conf");
+            fs::write(&file, all.replace("tls.config.file", "#")).expect("writes");
+            let inputs = Inputs { file: Some(file), ..Inputs::default() };
+            let warnings = if path.starts_with("namesrv") {
+                load_namesrv(&inputs).map(|l| l.warnings)
+            } else {
+                load_broker(&inputs).map(|l| l.warnings)
+            };
+            assert_eq!(warnings, Ok(vec![]), "{path}");
+        }
+    }
+
+    /// Examples and Apache's values are of keys that exist.
+    #[test]
+    fn every_example_has_its_key() {
+        let tables: [&dyn Table; 6] = [
+            &BrokerConfig::default(),
+            &MessageStoreConfig::default(),
+            &NettyServerConfig::default(),
+            &NettyClientConfig::default(),
+            &TlsConfig::default(),
+            &NamesrvSettings::default().namesrv,
+        ];
+        let keys: Vec<&str> = tables.iter().flat_map(|t| t.keys()).map(|k| k.name).collect();
+        for (key, _) in CLASSIC.iter().chain(EXAMPLES) {
+            assert!(keys.contains(key), "{key}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The server roles, from their settings to their end.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use oxmq_base::config::{BrokerSettings, Loaded, NamesrvSettings, Refusal, load_broker, load_namesrv};
+use oxmq_base::{dirs, net};
+
+use crate::args::{LogTarget, ServerArgs, StandaloneArgs};
+use crate::boot::{self, PidFile, StopSignals, exit, say};
+use crate::{logs, machine, roles};
+
+/// A stop that takes longer is cut off.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// What is to be started, and how.
+struct Plan {
+    role: &'static str,
+    namesrv: Option<Loaded<NamesrvSettings>>,
+    broker: Option<Loaded<BrokerSettings>>,
+    log: LogTarget,
+    log_folder: PathBuf,
+    ports_file: Option<PathBuf>,
+    /// Lines for a person at a terminal, once all is up.
+    greeting: bool,
+}
+
+/// `oxmq namesrv`, `mqnamesrv`.
+pub fn namesrv(args: &ServerArgs) -> ExitCode {
+    let loaded = match boot::inputs(args) {
+        // -n is an option of all of Apache's servers; a nameserver has no use for it.
+        Ok(mut inputs) => {
+            inputs.flags.retain(|(key, _)| key != "namesrvAddr");
+            load_namesrv(&inputs)
+        }
+        Err(e) => return bad_arguments(&e),
+    };
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(refusals) => return boot::refuse(&refusals),
+    };
+    if let Some(file) = &args.config_file {
+        say(&format!("load config properties file OK, {}", file.display()));
+    }
+    if args.print_all || args.print_important {
+        // Apache's nameserver knows no -m; the same keys are important as for a broker.
+        return boot::print_keys(&loaded.settings.tables(), !args.print_all);
+    }
+    if args.check {
+        return checked(&loaded.warnings);
+    }
+    start(Plan {
+        role: "namesrv",
+        namesrv: Some(loaded),
+        broker: None,
+        log: args.log,
+        log_folder: dirs::home().join("logs/rocketmqlogs"),
+        ports_file: args.ports_file.clone(),
+        greeting: false,
+    })
+}
+
+/// `oxmq broker`, `mqbroker`.
+pub fn broker(args: &ServerArgs) -> ExitCode {
+    let loaded = match loaded_broker(args, args.config_file.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if args.print_all || args.print_important {
+        return boot::print_keys(&loaded.settings.tables(), !args.print_all);
+    }
+    if args.check {
+        return checked(&loaded.warnings);
+    }
+    start(Plan {
+        role: "broker",
+        namesrv: None,
+        broker: Some(loaded),
+        log: args.log,
+        log_folder: dirs::home().join("logs/rocketmqlogs"),
+        ports_file: args.ports_file.clone(),
+        greeting: false,
+    })
+}
+
+/// `oxmq standalone`: a nameserver and a broker that keep everything below one folder and, unless told otherwise, are
+/// reached from this machine only.
+pub fn standalone(args: &StandaloneArgs) -> ExitCode {
+    let own_file = args.data.join("broker.conf");
+    let file = args.server.config_file.clone().or_else(|| own_file.exists().then(|| own_file.clone()));
+    let mut broker = match loaded_broker(&args.server, file.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let mut namesrv = Loaded {
+        settings: NamesrvSettings::default(),
+        warnings: Vec::new(),
+        given: std::collections::BTreeMap::new(),
+    };
+    place_below(&args.data, &own_file, &mut namesrv.settings, &mut broker);
+    namesrv.settings.server.listen_port = i32::from(args.namesrv_port);
+    if args.server.print_all || args.server.print_important {
+        return boot::print_keys(&broker.settings.tables(), !args.server.print_all);
+    }
+    if args.server.check {
+        return checked(&broker.warnings);
+    }
+    start(Plan {
+        role: "standalone",
+        namesrv: Some(namesrv),
+        broker: Some(broker),
+        log: args.server.log,
+        log_folder: args.data.join("logs"),
+        ports_file: args.server.ports_file.clone(),
+        greeting: true,
+    })
+}
+
+/// `oxmq admin`, `mqadmin`.
+pub fn admin(args: Vec<OsString>) -> ExitCode {
+    let _ = args;
+    eprintln!("mqadmin is not built yet");
+    ExitCode::FAILURE
+}
+
+fn bad_arguments(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::from(exit::BAD_ARGUMENTS)
+}
+
+fn checked(warnings: &[String]) -> ExitCode {
+    for warning in warnings {
+        eprintln!("WARN {warning}");
+    }
+    say("configuration OK");
+    ExitCode::SUCCESS
+}
+
+fn loaded_broker(args: &ServerArgs, file: Option<&Path>) -> Result<Loaded<BrokerSettings>, ExitCode> {
+    if args.enable_proxy {
+        return Err(boot::refuse(&[Refusal {
+            text: "--enable-proxy refuses the start: the gRPC proxy is not built yet, and clients that need it would find \
+                   nobody listening"
+                .into(),
+            apache_line: None,
+            exit: i32::from(exit::BAD_CONFIG),
+        }]));
+    }
+    let mut inputs = boot::inputs(args).map_err(|e| bad_arguments(&e))?;
+    inputs.file = file.map(Path::to_path_buf);
+    load_broker(&inputs).map_err(|refusals| boot::refuse(&refusals))
+}
+
+/// The settings of `standalone` that differ from those of its parts.
+fn place_below(
+    data: &Path,
+    own_file: &Path,
+    namesrv: &mut NamesrvSettings,
+    broker: &mut Loaded<BrokerSettings>,
+) {
+    const LOCAL: &str = "127.0.0.1";
+    let below = |path: &str| data.join(path).to_string_lossy().into_owned();
+    namesrv.namesrv.kv_config_path = below("namesrv/kvConfig.json");
+    namesrv.namesrv.config_store_path = below("namesrv/namesrv.properties");
+    let given = |key: &str| broker.given.contains_key(key);
+    let settings = &mut broker.settings;
+    if !given("storePathRootDir") {
+        settings.store.store_path_root_dir = below("store");
+    }
+    if settings.broker.broker_config_path.is_none() {
+        settings.broker.broker_config_path = Some(own_file.to_string_lossy().into_owned());
+    }
+    // Whoever names another address wants to be reached from elsewhere: then every interface is listened on, as Apache does.
+    if !given("bindAddress") && !given("brokerIP1") {
+        settings.server.bind_address = LOCAL.to_owned();
+    }
+    if !given("brokerIP1") {
+        settings.broker.broker_ip1 = LOCAL.to_owned();
+    }
+    if !given("brokerIP2") {
+        settings.broker.broker_ip2 = settings.broker.broker_ip1.clone();
+    }
+    namesrv.server = settings.server.clone();
+    namesrv.tls = settings.tls.clone();
+}
+
+fn start(plan: Plan) -> ExitCode {
+    let files: &[(&str, &'static str)] = match plan.role {
+        "namesrv" => &[("namesrv", "oxmq_namesrv")],
+        "broker" => &[("broker", "oxmq_broker")],
+        _ => &[("broker", "oxmq_broker"), ("namesrv", "oxmq_namesrv")],
+    };
+    let guard = match logs::start(plan.log, &plan.log_folder, files) {
+        Ok(guard) => guard,
+        Err(e) => {
+            eprintln!(
+                "cannot write the log below {}: {e}; --log stdout needs no file",
+                plan.log_folder.display()
+            );
+            return ExitCode::from(exit::START_FAILED);
+        }
+    };
+    let code = run_to_the_end(plan);
+    drop(guard);
+    code
+}
+
+fn run_to_the_end(plan: Plan) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("panic: {panic}");
+        eprintln!("panic: {panic}");
+    }));
+    let to_terminal = plan.log == LogTarget::File;
+    let fail = |e: anyhow::Error| {
+        let (line, code) = boot::explain(&e);
+        tracing::error!("start failed: {line}");
+        if to_terminal {
+            eprintln!("{line}");
+        }
+        ExitCode::from(code)
+    };
+    for warning in start_warnings(&plan) {
+        tracing::warn!("{warning}");
+        if to_terminal {
+            eprintln!("WARN {warning}");
+        }
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("net").build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(anyhow::Error::from(e).context("cannot start threads")),
+    };
+    let code = match runtime.block_on(serve(plan)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(e),
+    };
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    code
+}
+
+fn start_warnings(plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(namesrv) = &plan.namesrv {
+        warnings.extend(namesrv.warnings.iter().cloned());
+    }
+    if let Some(broker) = &plan.broker {
+        warnings.extend(broker.warnings.iter().cloned());
+        if plan.role == "broker" && !broker.is_given("brokerIP1") {
+            warnings.extend(net::advertise_warnings(&broker.settings.broker.broker_ip1, &net::interfaces()));
+        }
+    }
+    warnings.extend(machine::warnings());
+    warnings.extend(boot::java_environment());
+    warnings
+}
+
+async fn serve(plan: Plan) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen().context("cannot take over signals")?;
+    let up = tokio::select! {
+        up = start_all(&plan) => up?,
+        name = signals.next() => anyhow::bail!("{name} before the start was complete"),
+    };
+    if let Some(path) = &plan.ports_file {
+        boot::write_ports(path, &up.ports()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let pid_file = (plan.role != "standalone").then(|| PidFile::create(&plan.log_folder, plan.role));
+    for line in up.boot_lines() {
+        tracing::info!("{line}");
+        say(&line);
+    }
+    if plan.greeting {
+        say(&format!(
+            "data and logs are below {}; Ctrl-C stops both",
+            plan.log_folder.with_file_name("").display()
+        ));
+    }
+    let name = signals.next().await;
+    tracing::info!("{name}: stopping");
+    let stopped = tokio::select! {
+        stopped = tokio::time::timeout(STOP_TIME_MAX, up.stop()) => stopped.is_ok(),
+        _ = signals.next() => false,
+    };
+    drop(pid_file);
+    anyhow::ensure!(stopped, "the stop was cut off; the next start recovers");
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What runs.
+struct Up {
+    namesrv: Option<roles::Namesrv>,
+    broker: Option<roles::Broker>,
+}
+
+async fn start_all(plan: &Plan) -> anyhow::Result<Up> {
+    let mut up = Up { namesrv: None, broker: None };
+    if let Some(namesrv) = &plan.namesrv {
+        up.namesrv = Some(roles::Namesrv::start(&namesrv.settings).await?);
+    }
+    if let Some(broker) = &plan.broker {
+        let mut settings = broker.settings.clone();
+        if let Some(namesrv) = &up.namesrv
+            && settings.broker.namesrv_addr.is_none()
+        {
+            settings.broker.namesrv_addr = Some(format!("127.0.0.1:{}", namesrv.address().port()));
+        }
+        match roles::Broker::start(settings).await {
+            Ok(broker) => up.broker = Some(broker),
+            Err(e) => {
+                up.stop().await;
+                return Err(e);
+            }
+        }
+    }
+    Ok(up)
+}
+
+impl Up {
+    fn ports(&self) -> Vec<(&'static str, u16)> {
+        let mut ports = Vec::new();
+        if let Some(namesrv) = &self.namesrv {
+            ports.push(("namesrv", namesrv.address().port()));
+        }
+        if let Some(broker) = &self.broker {
+            ports.push(("broker", broker.address().port()));
+            ports.extend(broker.fast_address().map(|a| ("fast", a.port())));
+        }
+        ports
+    }
+
+    /// Apache's lines; scripts and test frameworks wait for them.
+    fn boot_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let serialize_type = serialize_type();
+        if let Some(namesrv) = &self.namesrv {
+            lines.push(format!(
+                "The Name Server boot success. serializeType={serialize_type}, address {}:{}",
+                namesrv.bind_address(),
+                namesrv.address().port()
+            ));
+        }
+        if let Some(broker) = &self.broker {
+            let mut line = format!(
+                "The broker[{}, {}:{}] boot success. serializeType={serialize_type}",
+                broker.name(),
+                broker.advertised_host(),
+                broker.address().port()
+            );
+            if let Some(list) = broker.namesrv_addr() {
+                line.push_str(&format!(" and name server is {list}"));
+            }
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// The broker first: it unregisters.
+    async fn stop(self) {
+        if let Some(broker) = self.broker {
+            broker.stop().await;
+        }
+        if let Some(namesrv) = self.namesrv {
+            namesrv.stop().await;
+        }
+    }
+}
+
+/// What ROCKETMQ_SERIALIZE_TYPE asks for; Apache's programs take JSON for everything else.
+fn serialize_type() -> &'static str {
+    match std::env::var("ROCKETMQ_SERIALIZE_TYPE") {
+        Ok(text) if text.eq_ignore_ascii_case("ROCKETMQ") => "ROCKETMQ",
+        _ => "JSON",
+    }
+}

@@ -1,0 +1,294 @@
+//! The binary from outside: exit codes, lines that scripts match, start and stop.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const OXMQ: &str = env!("CARGO_BIN_EXE_oxmq");
+
+/// A home of its own, so that no test meets another's files or the user's.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("temporary folder"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::write(&path, text).expect("writes");
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(OXMQ);
+        command.args(args).env_clear().env("HOME", self.path()).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        outcome(self.command(args).output().expect("runs"))
+    }
+
+    fn start(&self, args: &[&str]) -> Server {
+        let mut child =
+            self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut server = Server { child, out };
+        while !server.line().contains("boot success") {}
+        server
+    }
+}
+
+/// What a failing program said beside its warnings about this machine.
+fn complaints(err: &str) -> Vec<&str> {
+    err.lines().filter(|l| !l.starts_with("WARN ")).collect()
+}
+
+fn outcome(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+struct Server {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+}
+
+impl Server {
+    /// The next line of standard output; the end of it is a failure, with what standard error had to say.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        if self.out.read_line(&mut line).expect("reads") == 0 {
+            let mut errors = String::new();
+            if let Some(err) = &mut self.child.stderr {
+                let _ = std::io::Read::read_to_string(err, &mut errors);
+            }
+            panic!("ended before its boot line: {errors}");
+        }
+        line
+    }
+
+    /// SIGTERM; the exit code and how long it took.
+    fn stop(mut self) -> (Option<i32>, Duration) {
+        let began = Instant::now();
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("signals");
+        let status = self.child.wait().expect("ends");
+        (status.code(), began.elapsed())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ports(path: &Path) -> Vec<(String, u16)> {
+    let text = fs::read_to_string(path).expect("the ports file is there after the boot line");
+    let pair = |line: &str| {
+        let (name, port) = line.split_once('=').expect("name=port");
+        (name.to_owned(), port.parse().expect("a port"))
+    };
+    text.lines().map(pair).collect()
+}
+
+/// Every refusal comes with its exit code, the line of Apache's where it has one, and the key with its reason.
+#[test]
+fn refuses_with_the_code_and_the_line_that_scripts_know() {
+    let home = Home::new();
+    for (conf, args, code, stdout, stderr) in [
+        (
+            "listenPort=x",
+            &[][..],
+            2,
+            "",
+            "broker.conf, line 1: listenPort=x is not allowed; allowed: a whole number from 0 to",
+        ),
+        ("storeType=defaultRocksDB", &[], 2, "", "storeType=defaultRocksDB refuses the start: "),
+        ("authenticationEnabled=true", &[], 2, "", "authenticationEnabled=true refuses the start: "),
+        ("", &["--enable-proxy"], 2, "", "--enable-proxy refuses the start: "),
+        (
+            "",
+            &["-n", "nonsense"],
+            253,
+            "The Name Server Address[nonsense] illegal, please set it as follows, \"127.0.0.1:9876;192.168.0.1:9876\"\n",
+            "command line: namesrvAddr=nonsense is not allowed",
+        ),
+        ("brokerRole=SLAVE", &[], 253, "Slave's brokerId must be > 0\n", "brokerRole"),
+        (
+            "enableControllerMode=true\nenableDLegerCommitLog=true",
+            &[],
+            252,
+            "The config enableControllerMode and enableDLegerCommitLog cannot both be true.\n",
+            "enableControllerMode",
+        ),
+        ("", &["-zz"], 1, "", "unexpected argument"),
+        ("", &["-Dx"], 1, "", "-Dx: KEY=VALUE is expected"),
+    ] {
+        home.file("broker.conf", conf);
+        for check in [&[][..], &["--check"]] {
+            let all = [&["broker", "-c", "broker.conf"][..], args, check].concat();
+            let (exit, out, err) = home.run(&all);
+            assert_eq!((exit, out.as_str()), (code, stdout), "{conf} {args:?}: {err}");
+            assert!(err.contains(stderr), "{err}");
+        }
+    }
+    let (exit, _, err) = home.run(&["broker", "-c", "missing.conf"]);
+    assert_eq!(exit, 2);
+    assert!(err.starts_with("cannot read missing.conf: "), "{err}");
+    assert!(!home.path().join("logs").exists() && !home.path().join("store").exists(), "nothing was started");
+}
+
+#[test]
+fn checks_and_prints_without_starting() {
+    let home = Home::new();
+    home.file("broker.conf", "brokerName=b\nautoCreateTopicEnabled=true\n");
+    let (exit, out, err) = home.run(&["broker", "-c", "broker.conf", "--check"]);
+    assert_eq!((exit, out.as_str()), (0, "configuration OK\n"));
+    assert_eq!(
+        err,
+        "WARN broker.conf, line 2: unknown key autoCreateTopicEnabled, did you mean autoCreateTopicEnable?\n"
+    );
+
+    let (exit, all, _) = home.run(&["broker", "-c", "broker.conf", "-p"]);
+    assert_eq!(exit, 0);
+    let (exit, important, _) = home.run(&["broker", "-c", "broker.conf", "-m"]);
+    assert_eq!(exit, 0);
+    for line in ["brokerName=b", "listenPort=10911", "flushDiskType=ASYNC_FLUSH", "namesrvAddr="] {
+        assert!(all.lines().any(|l| l == line) && important.lines().any(|l| l == line), "{line}");
+    }
+    assert!(all.lines().count() > 500 && important.lines().count() < 80);
+    let (exit, namesrv, _) = home.run(&["namesrv", "-p"]);
+    assert_eq!(exit, 0);
+    assert!(namesrv.lines().any(|l| l == "listenPort=9876"));
+    assert_eq!(home.run(&["broker", "-h"]).0, 0);
+    assert_eq!(home.run(&["--version"]).0, 0);
+}
+
+/// Apache's scripts and docker images call the program by its role.
+#[test]
+fn takes_the_role_from_its_name() {
+    let home = Home::new();
+    let link = home.path().join("mqbroker");
+    std::os::unix::fs::symlink(OXMQ, &link).expect("links");
+    let mut command = Command::new(&link);
+    command.args(["-namesrvAddr", "a:1", "-p"]).env_clear().env("HOME", home.path());
+    let (exit, out, _) = outcome(command.output().expect("runs"));
+    assert_eq!(exit, 0);
+    assert!(out.lines().any(|l| l == "namesrvAddr=a:1"), "{out}");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let home = Home::new();
+    home.file("broker.conf", "brokerName=b\n");
+    let mut command = home.command(&["broker", "-c", "broker.conf", "-p"]);
+    command.env("ROCKETMQ_BROKER_NAME", "c").env("NAMESRV_ADDR", "a:1");
+    let (_, out, _) = outcome(command.output().expect("runs"));
+    assert!(out.contains("brokerName=c\n") && out.contains("namesrvAddr=a:1\n"));
+}
+
+#[test]
+fn a_nameserver_starts_says_so_and_stops() {
+    let home = Home::new();
+    home.file("namesrv.conf", "listenPort=0\nbindAddress=127.0.0.1\n");
+    let began = Instant::now();
+    let mut command = home.command(&["namesrv", "-c", "namesrv.conf", "--ports-file", "ports"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut server = Server { child, out };
+    assert_eq!(server.line(), "load config properties file OK, namesrv.conf\n");
+    let boot = server.line();
+    let ports = ports(&home.path().join("ports"));
+    assert_eq!(ports.len(), 1);
+    let expected =
+        format!("The Name Server boot success. serializeType=JSON, address 127.0.0.1:{}\n", ports[0].1);
+    assert_eq!(boot, expected);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let folder = home.path().join("logs/rocketmqlogs");
+    assert_eq!(fs::read_dir(folder.join("run")).expect("lists").count(), 1, "the pid file");
+    let (code, took) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(fs::read_dir(folder.join("run")).expect("lists").count(), 0);
+
+    let log = fs::read_to_string(folder.join("namesrv.log")).expect("the log");
+    let line = log.lines().find(|l| l.contains("boot success")).expect("the boot line is in the log too");
+    let (date, rest) = line.split_at(19);
+    assert!(
+        date.bytes().zip(b"0000-00-00 00:00:00").all(|(c, p)| c == *p || (*p == b'0' && c.is_ascii_digit())),
+        "{line}"
+    );
+    assert!(rest.starts_with(" INFO main - The Name Server boot success."), "{line}");
+    assert!(log.contains("SIGTERM: stopping") && log.ends_with("stopped\n"), "{log}");
+}
+
+#[test]
+fn standalone_keeps_everything_below_its_folder_and_stays_on_this_machine() {
+    let home = Home::new();
+    let any = ["-DlistenPort=0", "--namesrv-port", "0", "--ports-file", "ports"];
+    let mut server = home.start(&[&["standalone", "--data", "here"][..], &any].concat());
+    let broker = server.line();
+    let ports = ports(&home.path().join("ports"));
+    let port = |name: &str| ports.iter().find(|(n, _)| n == name).map(|(_, p)| *p).expect("listed");
+    assert!(
+        broker.contains(&format!(", 127.0.0.1:{}] boot success. serializeType=JSON", port("broker"))),
+        "{broker}"
+    );
+    assert!(broker.ends_with(&format!(" and name server is 127.0.0.1:{}\n", port("namesrv"))), "{broker}");
+    assert_eq!(server.stop().0, Some(0));
+    assert!(
+        home.path().join("here/logs/broker.log").exists()
+            && home.path().join("here/logs/namesrv.log").exists()
+    );
+    assert!(!home.path().join("store").exists() && !home.path().join("logs").exists());
+}
+
+/// One line says what is wrong, where, and what to do.
+#[test]
+fn a_start_that_fails_says_why_in_one_line() {
+    let home = Home::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = taken.local_addr().expect("bound").port();
+    home.file("x.conf", &format!("bindAddress=127.0.0.1\nlistenPort={port}\n"));
+    let (exit, _, err) = home.run(&["namesrv", "-c", "x.conf"]);
+    assert_eq!((exit, complaints(&err).len()), (255, 1), "{err}");
+    assert!(err.contains(&format!("127.0.0.1:{port}")) && err.contains("set listenPort"), "{err}");
+
+    home.file("logs", "a file where the folder of the logs should be");
+    let (exit, _, err) = home.run(&["namesrv", "-DlistenPort=0", "-DbindAddress=127.0.0.1"]);
+    assert_eq!((exit, complaints(&err).len()), (253, 1), "{err}");
+    assert!(err.starts_with("cannot write the log below ") && err.contains("--log stdout"), "{err}");
+}
+
+#[test]
+fn logs_to_standard_output_as_text_or_json() {
+    for (form, starts, ends) in
+        [("stdout", "20", "address 127.0.0.1:"), ("json", "{\"timestamp\":\"20", "address 127.0.0.1:")]
+    {
+        let home = Home::new();
+        let args = ["namesrv", "-DlistenPort=0", "-DbindAddress=127.0.0.1", "--log", form];
+        let mut child = home.command(&args).stdout(Stdio::piped()).spawn().expect("starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut server = Server { child, out };
+        let mut line = server.line();
+        while !line.contains("boot success") {
+            line = server.line();
+        }
+        assert!(line.starts_with(starts) && line.contains(ends), "{line}");
+        server.stop();
+        assert!(!home.path().join("logs/rocketmqlogs/namesrv.log").exists());
+    }
+}
