@@ -8,6 +8,7 @@ pub mod lock;
 pub mod offsets;
 pub mod producer;
 pub mod queue;
+pub mod route;
 pub mod runtime;
 pub mod stats;
 pub mod topic;
