@@ -1,3 +1,17 @@
-//! OxMQ broker.
+//! The broker: requests in, records and offsets kept, messages out.
 
+pub mod broker;
+mod deliver;
+pub mod dispatch;
+pub mod figures;
+mod front;
+pub mod lanes;
+mod notify;
+pub mod processors;
+pub mod reply;
 pub mod services;
+mod start;
+mod upkeep;
+
+pub use broker::{Broker, Identity, Settings};
+pub use start::{BrokerOptions, Running, StartError, start};

@@ -3,12 +3,17 @@
 
 pub mod attributes;
 pub mod client;
+pub mod connections;
 pub mod consumers;
 pub mod file;
 pub mod groups;
+pub mod hold;
 pub mod locks;
 pub mod names;
 pub mod offsets;
 pub mod producers;
+pub mod progress;
+pub mod schedule;
 pub mod subscription;
 pub mod topics;
+pub mod waiting;

@@ -1,0 +1,184 @@
+//! Which request goes where: one table, on one screen.
+//!
+//! A processor is a function. `Inline` ones run on the connection's own task, in order, and never block; the
+//! others are handed a copy of the request on a bounded pool and answer when they are done. A code that is not in the
+//! table is answered with REQUEST_CODE_NOT_SUPPORTED (3), as is one that is not served on the port it came in by.
+
+use std::sync::Arc;
+
+use oxmq_protocol::code::{RequestCode as RC, ResponseCode};
+use oxmq_protocol::ext::{ExtFields, FieldError};
+use oxmq_protocol::frame::{FrameParts, HeaderView};
+use oxmq_protocol::json;
+use oxmq_remoting::{Conn, Outbox, OwnedFrame};
+use serde::de::DeserializeOwned;
+
+use crate::Broker;
+use crate::processors as p;
+use crate::reply::{Answer, Reply, send_late};
+
+/// Where a processor runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// On the connection's task: short, without blocking.
+    Inline,
+    /// On the bounded pool for what may wait for a disk.
+    Disk,
+    /// On the bounded pool for operators' requests, so that these neither wait for the former nor hold them up.
+    Admin,
+}
+
+/// On which of the broker's ports a request is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ports {
+    /// Both.
+    All,
+    /// The main port alone: pulls from the fast port are unknown requests, as with Apache.
+    Main,
+}
+
+/// How a processor answers.
+#[derive(Debug, Clone, Copy)]
+pub enum Handler {
+    /// Writes its own answer into the outbox, or later to the connection.
+    Hot(fn(&Call<'_>, &mut Outbox)),
+    /// Returns its answer.
+    Plain(fn(&Call<'_>) -> Answer),
+}
+
+/// A line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Request code.
+    pub code: RC,
+    /// Where it runs.
+    pub lane: Lane,
+    /// Where it is served.
+    pub ports: Ports,
+    /// What runs.
+    pub handler: Handler,
+}
+
+const fn hot(code: RC, ports: Ports, f: fn(&Call<'_>, &mut Outbox)) -> Route {
+    Route { code, lane: Lane::Inline, ports, handler: Handler::Hot(f) }
+}
+
+const fn on(code: RC, lane: Lane, f: fn(&Call<'_>) -> Answer) -> Route {
+    Route { code, lane, ports: Ports::All, handler: Handler::Plain(f) }
+}
+
+use Lane::Disk;
+
+/// Every request that the broker serves, in ascending order of codes.
+#[rustfmt::skip]
+pub static TABLE: &[Route] = &[
+    hot(RC::SEND_MESSAGE, Ports::All, p::send::handle),
+    hot(RC::PULL_MESSAGE, Ports::Main, p::pull::handle),
+    on(RC::CONSUMER_SEND_MSG_BACK, Disk, p::send_back::handle),
+    hot(RC::SEND_MESSAGE_V2, Ports::All, p::send::handle),
+    hot(RC::SEND_BATCH_MESSAGE, Ports::All, p::send::handle),
+    hot(RC::LITE_PULL_MESSAGE, Ports::Main, p::pull::handle),
+];
+
+/// The line for a code.
+pub fn route(code: RC) -> Option<&'static Route> {
+    TABLE.binary_search_by_key(&code, |r| r.code).ok().and_then(|at| TABLE.get(at))
+}
+
+/// A request being served.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The broker.
+    pub broker: &'a Arc<Broker>,
+    /// Who asks.
+    pub conn: &'a Conn,
+    /// The request's header.
+    pub head: &'a HeaderView<'a>,
+    /// The request's body, empty for none.
+    pub body: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    /// The typed header.
+    pub fn header<T: ExtFields<'a>>(&self) -> Result<T, FieldError> {
+        T::decode(&self.head.ext)
+    }
+
+    /// The JSON body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, json::Error> {
+        json::from_slice(self.body)
+    }
+
+    /// The client's address as Java prints it, `/ip:port`.
+    pub fn client(&self) -> String {
+        format!("/{}", self.conn.peer())
+    }
+}
+
+/// Serves one request on the connection's task.
+pub fn serve(call: &Call<'_>, out: &mut Outbox) {
+    let serialize = call.broker.serialize;
+    let code = call.head.request_code();
+    let found = route(code).filter(|r| r.ports == Ports::All || call.conn.port_tag() == 0);
+    let Some(route) = found else {
+        // The blank at the start is Apache's.
+        let remark = format!(" request type {} not supported", code.0);
+        return Reply::because(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark)
+            .write(call.head, serialize, out);
+    };
+    match (route.handler, route.lane) {
+        (Handler::Hot(handle), _) => handle(call, out),
+        (Handler::Plain(handle), Lane::Inline) => {
+            let (Ok(reply) | Err(reply)) = handle(call);
+            reply.write(call.head, serialize, out);
+        }
+        (Handler::Plain(handle), lane) => {
+            if let Err(busy) = elsewhere(call, handle, lane) {
+                busy.write(call.head, serialize, out);
+            }
+        }
+    }
+}
+
+/// Runs a processor on one of the pools with a copy of its request, or says that the pool is full.
+fn elsewhere(call: &Call<'_>, handle: fn(&Call<'_>) -> Answer, lane: Lane) -> Result<(), Reply> {
+    let pool = if lane == Lane::Disk { &call.broker.lanes.disk } else { &call.broker.lanes.admin };
+    let parts =
+        FrameParts { total: 0, serialize: call.head.serialize, header: call.head.raw(), body: call.body };
+    let request = OwnedFrame::copy_of(&parts);
+    let broker = Arc::clone(call.broker);
+    let conn = Arc::clone(call.conn);
+    let taken = pool.run(move || {
+        let Ok(head) = request.head() else { return };
+        let call = Call { broker: &broker, conn: &conn, head: &head, body: request.body() };
+        let (Ok(reply) | Err(reply)) = handle(&call);
+        if !head.is_oneway() {
+            send_late(&conn, reply.frame(broker.serialize, head.opaque));
+        }
+    });
+    match taken {
+        true => Ok(()),
+        false => Err(Reply::because(
+            ResponseCode::SYSTEM_BUSY,
+            "[OVERLOAD]system busy, start flow control for a while",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table is searched by halves.
+    #[test]
+    fn codes_ascend() {
+        assert!(TABLE.windows(2).all(|w| w[0].code < w[1].code));
+    }
+
+    #[test]
+    fn pulls_are_not_served_on_the_fast_port() {
+        for code in [RC::PULL_MESSAGE, RC::LITE_PULL_MESSAGE] {
+            assert_eq!(route(code).map(|r| r.ports), Some(Ports::Main));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Where the connections' tasks meet the broker.
+
+use std::sync::Arc;
+
+use oxmq_remoting::server::{Request, Service};
+use oxmq_remoting::{Conn, Outbox};
+use oxmq_store::{Queue, StoreListener};
+
+use crate::Broker;
+use crate::dispatch::{self, Call};
+use crate::notify;
+use crate::processors::pull;
+
+/// The broker as the server sees it.
+#[derive(Debug)]
+pub struct Front(pub Arc<Broker>);
+
+impl Service for Front {
+    fn request(&self, conn: &Conn, req: Request<'_>, out: &mut Outbox) {
+        dispatch::serve(&Call { broker: &self.0, conn, head: &req.head, body: req.body }, out);
+    }
+
+    /// The only tokens are those of held pulls.
+    fn event(&self, _: &Conn, token: u64, out: &mut Outbox) {
+        pull::resume(&self.0, token, out);
+    }
+
+    fn opened(&self, conn: &Conn) {
+        self.0.connections.opened(conn);
+    }
+
+    fn closed(&self, conn: &Conn) {
+        self.0.connections.closed(conn);
+        self.0.waiting.closed(conn.id());
+        self.0.producers.closed(conn.id());
+        let departures = self.0.consumers.closed(conn.id());
+        notify::consumers_changed(&self.0, &departures.notices);
+    }
+}
+
+/// The broker as the store sees it. Held by the store, so that it holds the broker weakly: they would keep each other
+/// alive.
+#[derive(Debug)]
+pub struct Growth(pub std::sync::Weak<Broker>);
+
+impl StoreListener for Growth {
+    fn visible(&self, queue: &Arc<Queue>, end: i64) {
+        if let Some(broker) = self.0.upgrade() {
+            broker.waiting.grown(queue, end);
+        }
+    }
+}

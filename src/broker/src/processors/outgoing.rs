@@ -1,0 +1,185 @@
+//! A message on its way into the store: the properties the broker adds, and the detour of delay levels.
+
+use oxmq_base::java;
+use oxmq_protocol::message::{names, properties, topic};
+
+use crate::reply::Reply;
+use crate::services::schedule::Levels;
+
+/// Properties that a send always sets anew, or that no client may set.
+const REPLACED: [&[u8]; 4] = [
+    names::MSG_REGION.as_bytes(),
+    names::TRACE_ON.as_bytes(),
+    names::CLUSTER.as_bytes(),
+    names::POP_CK.as_bytes(),
+];
+
+/// What the broker reads in a message's properties, found in the one walk that copies them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Hash of TAGS, 0 without.
+    pub tags_code: i64,
+    /// DELAY, 0 without.
+    pub delay_level: i32,
+    /// Where UNIQ_KEY's value is in the copy: start and end. Empty without.
+    pub uniq_key: (usize, usize),
+    /// TRAN_MSG is true.
+    pub half: bool,
+    /// One of TIMER_DELIVER_MS, TIMER_DELAY_MS, TIMER_DELAY_SEC is there.
+    pub timer: bool,
+    /// WAIT is false: the sender does not want to wait for the disk.
+    pub no_wait: bool,
+}
+
+/// Copies a client's properties to `out` in their order, leaving out what the broker sets itself and what could not be
+/// read back, and notes what it needs to know of them. Order is kept: Apache re-encodes a hash map, whose order no
+/// reader can rely on.
+pub fn take_over(sent: &[u8], out: &mut Vec<u8>) -> Found {
+    let mut found = Found::default();
+    for (name, value) in properties::iter(sent) {
+        if REPLACED.contains(&name) {
+            continue;
+        }
+        out.extend_from_slice(name);
+        out.push(properties::NAME_VALUE);
+        let at = out.len();
+        out.extend_from_slice(value);
+        out.push(properties::PROPERTY);
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        match name {
+            names::TAGS => found.tags_code = tags_code(value),
+            names::UNIQ_KEY => found.uniq_key = (at, at + value.len()),
+            names::DELAY => found.delay_level = number(value).unwrap_or(0),
+            names::TRAN_MSG => found.half = value.eq_ignore_ascii_case(b"true"),
+            names::WAIT => found.no_wait = value.eq_ignore_ascii_case(b"false"),
+            names::TIMER_DELIVER_MS | names::TIMER_DELAY_MS | names::TIMER_DELAY_SEC => found.timer = true,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The queue unit's code for a message's tags: Java's hash of them.
+pub fn tags_code(tags: &[u8]) -> i64 {
+    i64::from(java::hash_code(&String::from_utf8_lossy(tags)))
+}
+
+fn number(value: &[u8]) -> Option<i32> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Where a message is stored, which is not where it was sent while it is delayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detour {
+    /// Queue of SCHEDULE_TOPIC_XXXX.
+    pub queue_id: i32,
+    /// How long it stays there, in ms.
+    pub delay_ms: i64,
+}
+
+/// Sends a message with a delay level by way of SCHEDULE_TOPIC_XXXX: its own topic and queue become properties, and a
+/// level beyond the last becomes the last. `None` without a level. Java: `HookUtils.transformDelayLevelMessage`.
+pub fn detour(
+    props: &mut Vec<u8>,
+    delay_level: i32,
+    levels: &Levels,
+    real_topic: &str,
+    real_queue_id: i32,
+) -> Option<Detour> {
+    if delay_level <= 0 || levels.is_empty() {
+        return None;
+    }
+    let level = delay_level.min(levels.last());
+    if level != delay_level {
+        properties::set(props, names::DELAY, level.to_string().as_bytes());
+    }
+    properties::set(props, names::REAL_TOPIC, real_topic.as_bytes());
+    let mut digits = [0u8; 20];
+    properties::set(props, names::REAL_QID, decimal(real_queue_id, &mut digits));
+    Some(Detour { queue_id: level - 1, delay_ms: levels.delay_ms(level) })
+}
+
+/// The decimal digits of a queue id, written without allocating.
+fn decimal(n: i32, buf: &mut [u8; 20]) -> &[u8] {
+    use std::io::Write;
+    let mut rest = &mut buf[..];
+    // 20 bytes hold any i32.
+    let _ = write!(rest, "{n}");
+    let left = rest.len();
+    &buf[..20 - left]
+}
+
+/// The answer to what is not built yet: refused, never stored as if it were something else.
+pub fn refuse_unbuilt(
+    found: &Found,
+    reconsume_times: i32,
+    broker_ip: &str,
+    timer_max_ms: i64,
+) -> Result<(), Reply> {
+    use oxmq_protocol::code::ResponseCode as Code;
+    // A retry of a half message, sent by clients before 4.6.1, is an ordinary message.
+    if found.half && !(reconsume_times > 0 && found.delay_level > 0) {
+        let remark = format!("the broker[{broker_ip}] sending transaction message is forbidden");
+        return Err(Reply::because(Code::NO_PERMISSION, remark));
+    }
+    // DELAY wins over TIMER_*, as in Apache.
+    if found.timer && found.delay_level <= 0 {
+        return Err(Reply::because(
+            Code::MESSAGE_ILLEGAL,
+            format!(
+                "timer message illegal, the delay time should not be bigger than the max delay {timer_max_ms}ms; \
+                 or if set del msg, the delay time should be bigger than the current time \
+                 (this version of OxMQ takes delay levels, not arbitrary times)"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the topic is that of a group's retries, and then which group's.
+pub fn retry_group(name: &str) -> Option<&str> {
+    name.strip_prefix(topic::RETRY_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(sent: &str) -> (String, Found) {
+        let mut out = Vec::new();
+        let found = take_over(sent.as_bytes(), &mut out);
+        (String::from_utf8(out).unwrap().replace('\u{1}', "=").replace('\u{2}', ";"), found)
+    }
+
+    #[test]
+    fn keeps_the_order_and_drops_what_it_sets_itself() {
+        let (props, found) = taken(
+            "TRACE_ON\u{1}x\u{2}TAGS\u{1}tagA\u{2}a\u{1}b\u{2}POP_CK\u{1}z\u{2}broken\u{2}UNIQ_KEY\u{1}U1\u{2}WAIT\u{1}false",
+        );
+        assert_eq!(props, "TAGS=tagA;a=b;UNIQ_KEY=U1;WAIT=false;");
+        assert_eq!(&props[found.uniq_key.0..found.uniq_key.1], "U1");
+        assert_eq!(
+            (found.tags_code, found.no_wait, found.half, found.timer),
+            (3_552_231, true, false, false)
+        );
+    }
+
+    #[test]
+    fn a_delayed_message_remembers_where_it_belongs() {
+        let levels = Levels::parse("1s 5s").unwrap();
+        let mut props = b"DELAY\x0118\x02REAL_TOPIC\x01old\x02".to_vec();
+        let detour = detour(&mut props, 18, &levels, "T", 3).unwrap();
+        assert_eq!(detour, Detour { queue_id: 1, delay_ms: 5000 });
+        assert_eq!(props, b"DELAY\x012\x02REAL_TOPIC\x01T\x02REAL_QID\x013\x02");
+        assert_eq!(super::detour(&mut props, 0, &levels, "T", 3), None);
+    }
+
+    #[test]
+    fn refuses_what_is_not_built() {
+        let code = |found: Found, times| refuse_unbuilt(&found, times, "ip", 1).err().map(|r| r.code.0);
+        assert_eq!(code(Found { half: true, ..Found::default() }, 0), Some(16));
+        assert_eq!(code(Found { half: true, delay_level: 3, ..Found::default() }, 1), None);
+        assert_eq!(code(Found { timer: true, ..Found::default() }, 0), Some(13));
+        assert_eq!(code(Found { timer: true, delay_level: 1, ..Found::default() }, 0), None);
+    }
+}

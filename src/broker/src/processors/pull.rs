@@ -1,0 +1,416 @@
+//! PULL_MESSAGE (11) and LITE_PULL_MESSAGE (361).
+//!
+//! Runs inline while the records are near the log's end, and then copies nothing: the answer is a header and slices of
+//! the mapped log. What lies further back than the hot part may have to come from the disk and goes to the Disk lane. A
+//! pull that finds nothing new is held (`services/hold.rs`) and run again by this connection's task.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oxmq_protocol::Raw;
+use oxmq_protocol::body::heartbeat::MessageModel;
+use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
+use oxmq_protocol::frame::{self, Head};
+use oxmq_protocol::header::message::Pull;
+use oxmq_protocol::message::sysflag::pull as flags;
+use oxmq_remoting::{Conn, Outbox};
+use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
+
+use crate::Broker;
+use crate::broker::Settings;
+use crate::dispatch::Call;
+use crate::reply::{FAQ, Reply, send_late};
+use crate::services::hold::{Ready, Token, Want};
+use crate::services::subscription::{SharedSubscription, Subscription};
+use crate::services::topics::perm;
+
+/// Longest that a pull is held, in ms, whatever a client asks for; Java's asks for 15 s, its proxy for up to 20 s.
+const HOLD_MS_MAX: i64 = 120_000;
+
+/// Why a pull was forbidden, for the client. Java: `ForbiddenType`.
+mod forbidden {
+    pub const BROKER: i32 = 1;
+    pub const GROUP: i32 = 2;
+    pub const TOPIC: i32 = 3;
+    pub const BROADCASTING: i32 = 4;
+    pub const SUBSCRIPTION: i32 = 5;
+}
+
+/// What a pull wants, checked; it is held like this.
+#[derive(Clone)]
+pub struct Wanted {
+    conn: Conn,
+    opaque: i32,
+    oneway: bool,
+    queue: Arc<Queue>,
+    offset: i64,
+    max_messages: i32,
+    max_bytes: Option<i32>,
+    /// Nobody is filtered out when absent.
+    subscription: Option<SharedSubscription>,
+    /// How long to hold it at most, in ms; `None` for not at all.
+    hold_ms: Option<i64>,
+    topic_sys_flag: i32,
+    group_sys_flag: i32,
+}
+
+impl Wanted {
+    /// Whether a message with this code in its queue unit may be for this pull.
+    pub fn matches(&self, tags_code: i64) -> bool {
+        self.subscription.as_ref().is_none_or(|s| s.matches(tags_code))
+    }
+
+    /// Who waits.
+    pub fn conn(&self) -> &Conn {
+        &self.conn
+    }
+}
+
+thread_local! {
+    /// The slices of one answer on their way behind its header.
+    static SLICES: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Serves the two codes.
+pub fn handle(call: &Call<'_>, out: &mut Outbox) {
+    let settings = call.broker.settings.load();
+    match header_and_check(call, &settings) {
+        Ok(wanted) => run(call.broker, wanted, None, out),
+        Err(refused) => refused.write(call.head, call.broker.serialize, out),
+    }
+}
+
+/// Runs a held pull again, on its connection's task.
+pub fn resume(broker: &Arc<Broker>, token: Token, out: &mut Outbox) {
+    let taken = broker.waiting.take(token);
+    if let Some((want, wanted, ready)) = taken {
+        let deadline = (ready == Ready::Grown).then_some(want.deadline_ms);
+        run(broker, wanted, Some(deadline), out);
+    }
+}
+
+fn refuse(code: Code, why: i32, remark: String) -> Reply {
+    Reply::because(code, remark).field("forbiddenType", why)
+}
+
+/// Java: `PullMessageProcessor.processRequest`, in its order.
+fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Reply> {
+    let broker = call.broker;
+    let header: Pull<'_> = call.header()?;
+    let ip = &broker.identity.ip;
+    if settings.broker.broker_permission & perm::READ == 0 {
+        let remark = format!("the broker[{ip}] pulling message is forbidden");
+        return Err(refuse(Code::NO_PERMISSION, forbidden::BROKER, remark));
+    }
+    let lite = call.head.code == RequestCode::LITE_PULL_MESSAGE.0;
+    if lite && !settings.broker.lite_pull_message_enable {
+        let remark = format!("the broker[{ip}] for lite pull consumer is forbidden");
+        return Err(refuse(Code::NO_PERMISSION, forbidden::BROKER, remark));
+    }
+    let group_name = header.consumer_group.to_str();
+    let Some(group) = broker.find_group(&group_name) else {
+        let remark = format!("subscription group [{group_name}] does not exist, {FAQ}");
+        return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
+    };
+    if !group.consume_enable {
+        let remark = format!("subscription group no permission, {group_name}");
+        return Err(refuse(Code::NO_PERMISSION, forbidden::GROUP, remark));
+    }
+    let name = header.topic.to_str();
+    let Some(topic) = broker.topics.get(&name) else {
+        let remark = format!("topic[{name}] not exist, apply first please! {FAQ}");
+        return Err(Reply::because(Code::TOPIC_NOT_EXIST, remark));
+    };
+    if topic.perm & perm::READ == 0 {
+        let remark = format!("the topic[{name}] pulling message is forbidden");
+        return Err(refuse(Code::NO_PERMISSION, forbidden::TOPIC, remark));
+    }
+    if header.queue_id < 0 || header.queue_id >= topic.read_queue_nums {
+        return Err(Reply::because(
+            Code::INVALID_PARAMETER,
+            format!(
+                "queueId[{}] is illegal, topic:[{name}] topicConfig.readQueueNums:[{}] consumer:[{}]",
+                header.queue_id,
+                topic.read_queue_nums,
+                call.client()
+            ),
+        ));
+    }
+    let subscription = if header.sys_flag & flags::SUBSCRIPTION != 0 {
+        carried(broker, &header, &group_name, &name)?
+    } else {
+        registered(broker, &header, group.consume_broadcast_enable, &group_name, &name)?
+    };
+    if let Some(data) = subscription.as_ref().map(|s| s.data()).filter(|d| !d.is_tag_type()) {
+        let remark = format!(
+            "The broker does not support consumer to filter message by {}",
+            data.expression_type.as_deref().unwrap_or_default()
+        );
+        return Err(Reply::system_error(remark));
+    }
+    if let Some(offset) = broker.offsets.take_reset(&group_name, &name, header.queue_id) {
+        return Err(moved(broker, &header, &name, offset));
+    }
+    if header.sys_flag & flags::COMMIT_OFFSET != 0 {
+        broker.offsets.commit(&group_name, &name, header.queue_id, header.commit_offset);
+    }
+    let held = header.sys_flag & flags::SUSPEND != 0;
+    let hold_ms = match settings.broker.long_polling_enable {
+        true => header.suspend_timeout_ms,
+        false => settings.broker.short_polling_time_mills,
+    };
+    let wanted = Wanted {
+        conn: Arc::clone(call.conn),
+        opaque: call.head.opaque,
+        oneway: call.head.is_oneway(),
+        queue: broker.store.queue(&name, header.queue_id),
+        offset: header.queue_offset,
+        max_messages: header.max_msg_nums,
+        max_bytes: header.max_msg_bytes,
+        subscription,
+        hold_ms: held.then_some(hold_ms.clamp(0, HOLD_MS_MAX)),
+        topic_sys_flag: topic.topic_sys_flag,
+        group_sys_flag: group.group_sys_flag,
+    };
+    broker.offsets.commit_pull(&group_name, &name, header.queue_id, header.queue_offset);
+    Ok(wanted)
+}
+
+/// An operator has reset this queue: the consumer is told where it goes on, once.
+fn moved(broker: &Broker, header: &Pull<'_>, name: &str, offset: i64) -> Reply {
+    let queue = broker.store.queue(name, header.queue_id);
+    Reply::because(Code::PULL_OFFSET_MOVED, "OFFSET_RESET")
+        .field("suggestWhichBrokerId", 0)
+        .field("nextBeginOffset", offset)
+        .field("minOffset", broker.store.min_offset(&queue))
+        .field("maxOffset", queue.max_offset())
+        .field("topicSysFlag", 0)
+        .field("groupSysFlag", 0)
+}
+
+/// The subscription that the request carries. Where it says what the group's heartbeats say, theirs serves: it is
+/// parsed already.
+fn carried(
+    broker: &Broker,
+    header: &Pull<'_>,
+    group: &str,
+    topic: &str,
+) -> Result<Option<SharedSubscription>, Reply> {
+    let text = header.subscription.unwrap_or_default();
+    let kind = header.expression_type;
+    let tag = kind.is_none_or(|k| k == *"TAG");
+    if tag && (text.is_empty() || text == *"*") {
+        return Ok(None);
+    }
+    let (text, kind) = (text.to_str(), kind.map(|k: Raw<'_>| k.to_str()));
+    if let Some(known) =
+        broker.consumers.find_subscription(group, topic).filter(|s| s.says(&text, kind.as_deref()))
+    {
+        return Ok(Some(known));
+    }
+    match Subscription::parse(topic, &text, kind.as_deref(), header.sub_version) {
+        Ok(parsed) => Ok(Some(Arc::new(parsed))),
+        Err(_) => {
+            Err(Reply::because(Code::SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed"))
+        }
+    }
+}
+
+/// The subscription of the group's heartbeats.
+fn registered(
+    broker: &Broker,
+    header: &Pull<'_>,
+    broadcast_enable: bool,
+    group: &str,
+    topic: &str,
+) -> Result<Option<SharedSubscription>, Reply> {
+    let Some(model) = broker.consumers.message_model(group) else {
+        let remark = format!("the consumer's group info not exist{FAQ}");
+        return Err(Reply::because(Code::SUBSCRIPTION_NOT_EXIST, remark));
+    };
+    if !broadcast_enable && model == Some(MessageModel::Broadcasting) {
+        let remark = format!("the consumer group[{group}] can not consume by broadcast way");
+        return Err(refuse(Code::NO_PERMISSION, forbidden::BROADCASTING, remark));
+    }
+    if broker.groups.is_read_forbidden(group, topic) {
+        let remark = format!("the consumer group[{group}] is forbidden for topic[{topic}]");
+        return Err(refuse(Code::NO_PERMISSION, forbidden::SUBSCRIPTION, remark));
+    }
+    let Some(subscription) = broker.consumers.find_subscription(group, topic) else {
+        let remark = format!("the consumer's subscription not exist{FAQ}");
+        return Err(Reply::because(Code::SUBSCRIPTION_NOT_EXIST, remark));
+    };
+    if subscription.version() < header.sub_version {
+        return Err(Reply::because(Code::SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest"));
+    }
+    Ok(Some(subscription))
+}
+
+/// Reads and answers, or holds. `resumed` is absent on the first run; on a later one it has the deadline, or nothing
+/// once that has passed.
+fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
+    if broker.is_cold(&wanted.queue, wanted.offset) {
+        return run_cold(broker, wanted, out);
+    }
+    SLICES.with_borrow_mut(|slices| {
+        slices.clear();
+        let outcome = read(broker, &wanted, slices);
+        broker.figures.pulled(&outcome);
+        match next_step(broker, &wanted, &outcome, resumed) {
+            Step::Answer => answer(broker, &wanted, &outcome, slices, out),
+            Step::Hold { from, deadline_ms } => {
+                wanted.offset = from;
+                hold(broker, wanted, &outcome, deadline_ms, out);
+            }
+        }
+        // The slices keep log files mapped: don't hold on to them until the next pull.
+        slices.clear();
+    });
+}
+
+/// What the request asks for; the store's own limits apply beside it.
+fn limits(wanted: &Wanted) -> PullLimits {
+    PullLimits {
+        max_messages: wanted.max_messages.max(1) as u32,
+        max_bytes: wanted.max_bytes.filter(|b| *b > 0).map_or(u64::MAX, |b| b as u64),
+    }
+}
+
+fn read(broker: &Broker, wanted: &Wanted, slices: &mut Vec<Bytes>) -> PullOutcome {
+    let mut keep = |tags_code: i64| wanted.matches(tags_code);
+    broker
+        .store
+        .pull(&wanted.queue, wanted.offset, &limits(wanted), &mut keep, &mut |slice| slices.push(slice))
+}
+
+/// Apache's code for each of the store's statuses.
+fn code_of(status: PullStatus, offset: i64) -> Code {
+    match status {
+        PullStatus::Found => Code::SUCCESS,
+        PullStatus::NoMatchedMessage | PullStatus::MessageWasRemoving => Code::PULL_RETRY_IMMEDIATELY,
+        PullStatus::NoMatchedLogicQueue | PullStatus::NoMessageInQueue if offset == 0 => Code::PULL_NOT_FOUND,
+        PullStatus::NoMatchedLogicQueue | PullStatus::NoMessageInQueue => Code::PULL_OFFSET_MOVED,
+        PullStatus::OffsetFoundNull | PullStatus::OffsetOverflowOne => Code::PULL_NOT_FOUND,
+        PullStatus::OffsetOverflowBadly | PullStatus::OffsetTooSmall => Code::PULL_OFFSET_MOVED,
+    }
+}
+
+enum Step {
+    Answer,
+    /// Wait on, from this offset.
+    Hold {
+        from: i64,
+        deadline_ms: u64,
+    },
+}
+
+fn next_step(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, resumed: Option<Option<u64>>) -> Step {
+    let Some(hold_ms) = wanted.hold_ms else { return Step::Answer };
+    match (code_of(outcome.status, wanted.offset), resumed) {
+        (Code::PULL_NOT_FOUND, None) => {
+            Step::Hold { from: wanted.offset, deadline_ms: broker.clock.mono_ms() + hold_ms as u64 }
+        }
+        (Code::PULL_NOT_FOUND, Some(Some(deadline_ms))) => Step::Hold { from: wanted.offset, deadline_ms },
+        // What woke it was for others. It has filtered so far and need not again: the time-out then answers 20 with
+        // the offset moved on.
+        (Code::PULL_RETRY_IMMEDIATELY, Some(Some(deadline_ms))) => {
+            Step::Hold { from: outcome.next_begin_offset, deadline_ms }
+        }
+        _ => Step::Answer,
+    }
+}
+
+fn hold(broker: &Arc<Broker>, wanted: Wanted, outcome: &PullOutcome, deadline_ms: u64, out: &mut Outbox) {
+    let queue = Arc::clone(&wanted.queue);
+    let want = Want { queue: queue.id(), offset: wanted.offset, deadline_ms, connection: wanted.conn.id() };
+    // Added first and looked at after: an append in between either finds the waiter or is seen here.
+    match broker.waiting.add(want, wanted) {
+        Ok(()) if queue.max_offset() > want.offset => broker.waiting.grown(&queue, queue.max_offset()),
+        Ok(()) => {}
+        // As many are held as may be: answer now, and the client asks again.
+        Err(wanted) => answer(broker, &wanted, outcome, &mut Vec::new(), out),
+    }
+}
+
+/// Writes the answer: the header, then the records as they lie.
+fn answer(
+    broker: &Broker,
+    wanted: &Wanted,
+    outcome: &PullOutcome,
+    slices: &mut Vec<Bytes>,
+    out: &mut Outbox,
+) {
+    if wanted.oneway {
+        return;
+    }
+    let start = out.begin();
+    write_header(broker, wanted, outcome, out.buf());
+    out.header_done(&start, broker.serialize);
+    for slice in slices.drain(..) {
+        out.push(slice);
+    }
+    out.end(start);
+}
+
+fn write_header(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, out: &mut Vec<u8>) {
+    let code = code_of(outcome.status, wanted.offset);
+    let head = Head::response(broker.serialize, code, wanted.opaque, Some(outcome.status.name()));
+    frame::write_header(out, &head, |w| {
+        w.int("suggestWhichBrokerId", 0);
+        w.int("nextBeginOffset", outcome.next_begin_offset);
+        w.int("minOffset", outcome.min_offset);
+        w.int("maxOffset", outcome.max_offset);
+        w.int("topicSysFlag", i64::from(wanted.topic_sys_flag));
+        w.int("groupSysFlag", i64::from(wanted.group_sys_flag));
+    });
+}
+
+/// The records may have to come from the disk: read them where waiting holds up nobody, into a frame of their own.
+fn run_cold(broker: &Arc<Broker>, wanted: Wanted, out: &mut Outbox) {
+    let (task_broker, task_wanted) = (Arc::clone(broker), wanted.clone());
+    let taken = broker.lanes.disk.run(move || {
+        let (broker, wanted) = (task_broker, task_wanted);
+        let mut slices = Vec::new();
+        let outcome = read(&broker, &wanted, &mut slices);
+        broker.figures.pulled(&outcome);
+        if wanted.oneway {
+            return;
+        }
+        let mut frame = Vec::with_capacity(512 + outcome.bytes as usize);
+        let start = frame::begin(&mut frame);
+        write_header(&broker, &wanted, &outcome, &mut frame);
+        frame::end_header(&mut frame, start, broker.serialize);
+        slices.iter().for_each(|slice| frame.extend_from_slice(slice));
+        frame::end_frame(&mut frame, start, 0);
+        send_late(&wanted.conn, frame);
+    });
+    if !taken && !wanted.oneway {
+        let busy = Reply::because(Code::SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
+        out.push_frame(busy.frame(broker.serialize, wanted.opaque));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gotcha 30: what clients are told for each status, at offset 0 and elsewhere.
+    #[test]
+    fn statuses_become_codes() {
+        use PullStatus as S;
+        for (status, at_0, at_5) in [
+            (S::Found, 0, 0),
+            (S::NoMatchedMessage, 20, 20),
+            (S::MessageWasRemoving, 20, 20),
+            (S::NoMessageInQueue, 19, 21),
+            (S::NoMatchedLogicQueue, 19, 21),
+            (S::OffsetFoundNull, 19, 19),
+            (S::OffsetOverflowOne, 19, 19),
+            (S::OffsetOverflowBadly, 21, 21),
+            (S::OffsetTooSmall, 21, 21),
+        ] {
+            assert_eq!((code_of(status, 0).0, code_of(status, 5).0), (at_0, at_5), "{}", status.name());
+        }
+    }
+}

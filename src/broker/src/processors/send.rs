@@ -1,0 +1,441 @@
+//! SEND_MESSAGE (10), SEND_MESSAGE_V2 (310), SEND_BATCH_MESSAGE (320).
+//!
+//! Runs inline: checks, lays the properties out, appends, and writes its answer into the connection's outbox. In the
+//! steady state of an ASYNC_FLUSH broker nothing is allocated for a request (`tests/it/alloc.rs`).
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use oxmq_protocol::Raw;
+use oxmq_protocol::body::topic::TopicConfig;
+use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
+use oxmq_protocol::ext::ExtWriter;
+use oxmq_protocol::frame::{self, Head};
+use oxmq_protocol::header::message::{SendV1, SendV2};
+use oxmq_protocol::message::{batch, id, names, properties, sysflag, topic};
+use oxmq_remoting::Outbox;
+use oxmq_store::{Appended, Draft, Durable, TagsCode};
+
+use crate::broker::Settings;
+use crate::dispatch::Call;
+use crate::processors::outgoing::{self, Found};
+use crate::reply::{FAQ, Reply, send_late};
+use crate::services::names as rules;
+use crate::services::topics::perm;
+
+/// Ordinal of V3_4_9: since then clients say how often a message may be retried.
+const V3_4_9: i32 = 121;
+
+/// `timerMaxDelaySec`'s default in ms, for the remark that refuses a timer message.
+const TIMER_MAX_MS: i64 = 259_200_000;
+
+/// Buffers of a thread, reused by every send on it.
+#[derive(Default)]
+struct Scratch {
+    /// Properties as sent, unescaped.
+    sent: Vec<u8>,
+    /// Properties as stored.
+    stored: Vec<u8>,
+    /// The offset ids of the answer.
+    ids: Vec<u8>,
+    /// What a batch was appended as.
+    appended: Vec<Appended>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What the answer says beside its code.
+struct Stored<'a> {
+    queue_id: i32,
+    queue_offset: i64,
+    /// Where the record ends in the log: durable when the log is durable up to there.
+    end: u64,
+    /// Offset ids, joined by commas.
+    ids: &'a [u8],
+    /// UNIQ_KEY; empty for a batch.
+    uniq_key: &'a [u8],
+    wait: bool,
+}
+
+/// Serves the three codes.
+pub fn handle(call: &Call<'_>, out: &mut Outbox) {
+    let settings = call.broker.settings.load();
+    let done = SCRATCH.with_borrow_mut(|scratch| {
+        let header = header(call)?;
+        let stored = if call.head.code == RequestCode::SEND_BATCH_MESSAGE.0 || header.batch {
+            send_batch(call, &settings, &header, scratch)?
+        } else {
+            send_one(call, &settings, &header, scratch)?
+        };
+        answer(call, &settings, &stored, out);
+        Ok::<(), Reply>(())
+    });
+    if let Err(refused) = done {
+        call.broker.figures.put_failed();
+        // Trace clients read these two whatever the code.
+        let refused = refused
+            .field(names::MSG_REGION, &settings.broker.region_id)
+            .field(names::TRACE_ON, settings.broker.trace_on);
+        refused.write(call.head, call.broker.serialize, out);
+    }
+}
+
+/// Long names or short ones: by the code, not by what is there.
+fn header<'a>(call: &Call<'a>) -> Result<SendV2<'a>, Reply> {
+    Ok(if call.head.code == RequestCode::SEND_MESSAGE.0 {
+        call.header::<SendV1<'_>>()?.into()
+    } else {
+        call.header::<SendV2<'_>>()?
+    })
+}
+
+/// What every send must pass. Java: `AbstractSendMessageProcessor.msgCheck`, in its order.
+fn check(
+    call: &Call<'_>,
+    settings: &Settings,
+    header: &SendV2<'_>,
+    name: &str,
+) -> Result<Arc<TopicConfig>, Reply> {
+    let broker = call.broker;
+    let until = settings.broker.start_accept_send_request_time_stamp;
+    if until > 0 && broker.clock.wall_ms() < until {
+        return Err(Reply::system_error(format!("broker unable to service, until {until}")));
+    }
+    if settings.broker.broker_permission & perm::WRITE == 0 && broker.topics.is_order(name) {
+        let remark = format!("the broker[{}] sending message is forbidden", broker.identity.ip);
+        return Err(Reply::because(Code::NO_PERMISSION, remark));
+    }
+    if let Err(illegal) = rules::check_topic(name) {
+        return Err(Reply::because(Code::INVALID_PARAMETER, illegal.to_string()));
+    }
+    if rules::is_send_forbidden(name) {
+        let remark = format!("Sending message to topic[{name}] is forbidden.");
+        return Err(Reply::because(Code::NO_PERMISSION, remark));
+    }
+    let topic = match broker.topics.get(name) {
+        Some(topic) => topic,
+        None => create(call, settings, header, name)?,
+    };
+    if header.queue_id >= topic.write_queue_nums.max(topic.read_queue_nums) {
+        return Err(Reply::because(
+            Code::INVALID_PARAMETER,
+            format!(
+                "request queueId[{}] is illegal, {} Producer: {}",
+                header.queue_id,
+                crate::broker::topic_text(&topic),
+                call.conn.peer()
+            ),
+        ));
+    }
+    Ok(topic)
+}
+
+/// An unknown topic comes into being from TBW102, or as a group's retry topic.
+fn create(
+    call: &Call<'_>,
+    settings: &Settings,
+    header: &SendV2<'_>,
+    name: &str,
+) -> Result<Arc<TopicConfig>, Reply> {
+    let retry = topic::is_retry(name);
+    let sys_flag = match (header.unit_mode, retry) {
+        (false, _) => 0,
+        (true, false) => sysflag::topic::UNIT,
+        (true, true) => sysflag::topic::UNIT_SUB,
+    };
+    let broker = call.broker;
+    let auto = settings.broker.auto_create_topic_enable;
+    let default = header.default_topic.to_str();
+    let created = broker
+        .topics
+        .create_for_send(name, &default, header.default_topic_queue_nums, sys_flag, auto)
+        .or_else(|| {
+            retry
+                .then(|| broker.topics.create_for_send_back(name, 1, perm::READ_WRITE, false, sys_flag))
+                .flatten()
+        });
+    let Some((topic, new)) = created else {
+        let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
+        return Err(Reply::because(Code::TOPIC_NOT_EXIST, remark));
+    };
+    if new {
+        tracing::info!(topic = name, queues = topic.write_queue_nums, client = %call.conn.peer(), "create topic");
+        broker.topics_changed();
+    }
+    Ok(topic)
+}
+
+/// Some queue of the topic, for senders that leave the choice to the broker.
+fn any_queue(call: &Call<'_>, queues: i32) -> i32 {
+    call.broker.turn().rem_euclid(queues.max(1))
+}
+
+fn send_one<'s>(
+    call: &Call<'_>,
+    settings: &Settings,
+    header: &SendV2<'_>,
+    scratch: &'s mut Scratch,
+) -> Result<Stored<'s>, Reply> {
+    let broker = call.broker;
+    let sent_topic = header.topic.to_str();
+    let topic = check(call, settings, header, &sent_topic)?;
+    let mut queue_id =
+        if header.queue_id < 0 { any_queue(call, topic.write_queue_nums) } else { header.queue_id };
+
+    let found = take_properties(header.properties, scratch);
+    let mut uniq_key = found.uniq_key;
+    let props = &mut scratch.stored;
+    let reconsume_times = header.reconsume_times.unwrap_or(0);
+    let mut delay_level = found.delay_level;
+
+    let mut name: Cow<'_, str> = Cow::Borrowed(&sent_topic);
+    if let Some(group) = outgoing::retry_group(&sent_topic)
+        && to_dead_letters(call, header, group, reconsume_times)?
+    {
+        properties::set(props, names::DELAY, b"-1");
+        delay_level = 0;
+        name = Cow::Owned(topic::dlq_of(group));
+        queue_id = 0;
+        broker.create_back_topic(&name, 1, 0)?;
+        uniq_key = locate(props, names::UNIQ_KEY);
+    }
+
+    outgoing::refuse_unbuilt(&found, reconsume_times, &broker.identity.ip, TIMER_MAX_MS)?;
+    if call.body.is_empty() {
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, "the message is illegal, its body is empty"));
+    }
+
+    if uniq_key.0 == uniq_key.1 {
+        props.extend_from_slice(names::UNIQ_KEY.as_bytes());
+        props.push(properties::NAME_VALUE);
+        let at = props.len();
+        broker.uniq_keys.push(props, broker.clock.wall_ms());
+        uniq_key = (at, props.len());
+        props.push(properties::PROPERTY);
+    }
+    properties::append(props, names::MSG_REGION, settings.broker.region_id.as_bytes());
+    properties::append(props, names::TRACE_ON, if settings.broker.trace_on { b"true" } else { b"false" });
+    properties::append(props, names::CLUSTER, broker.identity.cluster.as_bytes());
+    // The key's place moves only if a pair before it is replaced, which `set` below would do; remember it by value.
+    let key_len = uniq_key.1 - uniq_key.0;
+
+    let detour = outgoing::detour(props, delay_level, &broker.levels, &name, queue_id);
+    if detour.is_some() {
+        uniq_key = locate(props, names::UNIQ_KEY);
+        debug_assert_eq!(uniq_key.1 - uniq_key.0, key_len);
+    }
+    let (store_topic, store_queue, tags_code) = match detour {
+        Some(d) => (topic::SCHEDULE, d.queue_id, TagsCode::DeliverAt { delay_ms: d.delay_ms }),
+        None => (&*name, queue_id, TagsCode::Value(found.tags_code)),
+    };
+
+    let queue = broker.store.queue(store_topic, store_queue);
+    let draft = Draft {
+        topic: store_topic,
+        queue_id: store_queue,
+        flag: header.flag,
+        sys_flag: sys_flag(header.sys_flag, &topic),
+        born_ts: header.born_ts,
+        born_host: plain_address(call.conn.peer()),
+        store_host: broker.identity.store_host,
+        reconsume_times,
+        prepared_tx_offset: 0,
+        body: call.body,
+        properties: props,
+        tags_code,
+        no_queue: false,
+    };
+    let appended = broker.store.append(&queue, &draft).map_err(|e| broker.append_error(&e))?;
+    broker.figures.put(1, appended.size as usize);
+
+    scratch.ids.clear();
+    id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
+    Ok(Stored {
+        queue_id,
+        queue_offset: appended.queue_offset,
+        end: appended.end(),
+        ids: &scratch.ids,
+        uniq_key: scratch.stored.get(uniq_key.0..uniq_key.1).unwrap_or_default(),
+        wait: !found.no_wait,
+    })
+}
+
+/// The stored sysFlag: the bits that say how hosts are laid out are the store's to set.
+fn sys_flag(sent: i32, topic: &TopicConfig) -> i32 {
+    let multi = if topic.topic_filter_type == "MULTI_TAG" { sysflag::MULTI_TAGS } else { 0 };
+    (sent | multi) & !(sysflag::BORN_HOST_V6 | sysflag::STORE_HOST_V6)
+}
+
+fn take_properties(sent: Option<Raw<'_>>, scratch: &mut Scratch) -> Found {
+    scratch.sent.clear();
+    scratch.stored.clear();
+    if let Some(raw) = sent {
+        raw.append_to(&mut scratch.sent);
+    }
+    outgoing::take_over(&scratch.sent, &mut scratch.stored)
+}
+
+/// Where the value of a property is.
+fn locate(props: &[u8], name: &str) -> (usize, usize) {
+    match properties::get(props, name) {
+        Some(value) => {
+            let at = value.as_ptr() as usize - props.as_ptr() as usize;
+            (at, at + value.len())
+        }
+        None => (0, 0),
+    }
+}
+
+/// Whether a send to a retry topic goes to the dead-letter queue instead: retried too often, or the group consumes in
+/// order just now. Java: `SendMessageProcessor.handleRetryAndDLQ`; strictly more here, where code 36 takes equal.
+fn to_dead_letters(
+    call: &Call<'_>,
+    header: &SendV2<'_>,
+    group: &str,
+    reconsume_times: i32,
+) -> Result<bool, Reply> {
+    let broker = call.broker;
+    let Some(config) = broker.find_group(group) else {
+        let remark = format!("subscription group not exist, {group} {FAQ}");
+        return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
+    };
+    let max =
+        header.max_reconsume_times.filter(|_| call.head.version >= V3_4_9).unwrap_or(config.retry_max_times);
+    Ok(reconsume_times > max || broker.locks.holds_any(group))
+}
+
+fn send_batch<'s>(
+    call: &Call<'_>,
+    settings: &Settings,
+    header: &SendV2<'_>,
+    scratch: &'s mut Scratch,
+) -> Result<Stored<'s>, Reply> {
+    let broker = call.broker;
+    let name = header.topic.to_str();
+    let topic = check(call, settings, header, &name)?;
+    let queue_id =
+        if header.queue_id < 0 { any_queue(call, topic.write_queue_nums) } else { header.queue_id };
+    if name.len() > topic::TOPIC_LEN_MAX {
+        let remark = format!("message topic length too long {}", name.len());
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark));
+    }
+    if topic::is_retry(&name) {
+        let remark = format!("batch request does not support retry group {name}");
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark));
+    }
+    // Apache limits the batch as a whole as it does one message.
+    if call.body.len() > settings.store.max_message_size as usize {
+        return Err(broker.illegal_message());
+    }
+    let wait = found_no_wait(header.properties);
+    let queue = broker.store.queue(&name, queue_id);
+    let sys_flag = sys_flag(header.sys_flag, &topic);
+    let mut drafts = Vec::new();
+    for entry in batch::iter(call.body) {
+        let Ok(entry) = entry else { return Err(broker.illegal_message()) };
+        let tags = properties::get(entry.properties, names::TAGS);
+        drafts.push(Draft {
+            topic: &name,
+            queue_id,
+            flag: entry.flag,
+            sys_flag,
+            born_ts: header.born_ts,
+            born_host: plain_address(call.conn.peer()),
+            store_host: broker.identity.store_host,
+            reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared_tx_offset: 0,
+            body: entry.body,
+            properties: entry.properties,
+            tags_code: TagsCode::Value(tags.map_or(0, outgoing::tags_code)),
+            no_queue: false,
+        });
+    }
+    if drafts.is_empty() {
+        return Err(broker.illegal_message());
+    }
+    scratch.appended.clear();
+    broker.store.append_batch(&queue, &drafts, &mut scratch.appended).map_err(|e| broker.append_error(&e))?;
+    let bytes = scratch.appended.iter().map(|a| a.size as usize).sum();
+    broker.figures.put(drafts.len(), bytes);
+
+    scratch.ids.clear();
+    for (i, appended) in scratch.appended.iter().enumerate() {
+        if i > 0 {
+            scratch.ids.push(b',');
+        }
+        id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
+    }
+    let last = scratch.appended.last().map_or(0, Appended::end);
+    let first = scratch.appended.first().map_or(0, |a| a.queue_offset);
+    Ok(Stored { queue_id, queue_offset: first, end: last, ids: &scratch.ids, uniq_key: &[], wait })
+}
+
+/// Whether the batch's own properties let the sender wait.
+fn found_no_wait(sent: Option<Raw<'_>>) -> bool {
+    let Some(sent) = sent else { return true };
+    let sent = sent.to_str();
+    !properties::get_str(sent.as_bytes(), names::WAIT).is_some_and(|w| w.eq_ignore_ascii_case("false"))
+}
+
+/// Answers at once, or when the disk has it.
+fn answer(call: &Call<'_>, settings: &Settings, stored: &Stored<'_>, out: &mut Outbox) {
+    let broker = call.broker;
+    if broker.sync_flush && stored.wait {
+        return answer_when_durable(call, settings, stored);
+    }
+    if call.head.is_oneway() {
+        return;
+    }
+    let start = out.begin();
+    let head = Head::response(broker.serialize, Code::SUCCESS, call.head.opaque, None);
+    frame::write_header(out.buf(), &head, |w| fields(w, settings, stored));
+    out.header_done(&start, broker.serialize);
+    out.end(start);
+}
+
+fn fields(w: &mut ExtWriter<'_>, settings: &Settings, stored: &Stored<'_>) {
+    w.bytes("msgId", stored.ids);
+    w.int("queueId", i64::from(stored.queue_id));
+    w.int("queueOffset", stored.queue_offset);
+    if !stored.uniq_key.is_empty() {
+        w.bytes("transactionId", stored.uniq_key);
+    }
+    w.str(names::MSG_REGION, &settings.broker.region_id);
+    w.bool(names::TRACE_ON, settings.broker.trace_on);
+}
+
+/// SYNC_FLUSH: the answer leaves once the record is on the disk. A time-out still means "stored", and clients take it so,
+/// so that its fields are filled; a disk that failed means that nobody may count on the record.
+fn answer_when_durable(call: &Call<'_>, settings: &Settings, stored: &Stored<'_>) {
+    let broker = Arc::clone(call.broker);
+    let (conn, opaque, oneway) = (Arc::clone(call.conn), call.head.opaque, call.head.is_oneway());
+    let frame_of = |code| {
+        let head = Head::response(broker.serialize, code, opaque, None);
+        frame::build(&head, |w| fields(w, settings, stored), b"")
+    };
+    if oneway {
+        return;
+    }
+    let (flushed, late) = (frame_of(Code::SUCCESS), frame_of(Code::FLUSH_DISK_TIMEOUT));
+    let store = broker.store.clone();
+    store.when_durable(
+        stored.end,
+        Box::new(move |durable| {
+            let frame = match durable {
+                Durable::Flushed => flushed,
+                Durable::Timeout => late,
+                Durable::Poisoned => broker.poisoned().frame(broker.serialize, opaque),
+            };
+            send_late(&conn, frame);
+        }),
+    );
+}
+
+/// A peer's address as records store it: an IPv4 client of an IPv6 socket is an IPv4 client.
+pub fn plain_address(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}

@@ -1,0 +1,131 @@
+//! How far each delay level is delivered, and `config/delayOffset.json`.
+//!
+//! What is written is never ahead of the disk: a level's offset is saved only once the messages delivered up to it
+//! are durable themselves. A crash in between delivers some of them again and loses none.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use oxmq_base::clock::SharedClock;
+use oxmq_protocol::body::data_version::DataVersion;
+use oxmq_protocol::json;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::file::{ConfigFile, LoadError};
+
+/// Delay level to next queue offset.
+type Levels = BTreeMap<i32, i64>;
+
+/// `config/delayOffset.json`. Java: `DelayOffsetSerializeWrapper`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DelayOffsets {
+    /// Version of the table.
+    pub data_version: DataVersion,
+    /// By level.
+    pub offset_table: Levels,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    delivered: Levels,
+    /// A copy of `delivered`, and how far the log must be durable before it may be saved.
+    candidate: Option<(Levels, u64)>,
+    /// What the file may say.
+    durable: Levels,
+    version: DataVersion,
+}
+
+/// Delivery's progress.
+pub struct Progress {
+    state: Mutex<State>,
+    file: ConfigFile,
+    clock: SharedClock,
+}
+
+impl Progress {
+    /// What `file` holds.
+    pub fn open(file: ConfigFile, clock: SharedClock) -> Result<Self, LoadError> {
+        let saved = file.load::<DelayOffsets>()?.unwrap_or_else(|| DelayOffsets {
+            data_version: DataVersion::at(clock.wall_ms()),
+            offset_table: Levels::new(),
+        });
+        let state = State {
+            delivered: saved.offset_table.clone(),
+            candidate: None,
+            durable: saved.offset_table,
+            version: saved.data_version,
+        };
+        Ok(Progress { state: Mutex::new(state), file, clock })
+    }
+
+    /// The queue offset that a level goes on from; 0 for one that was never delivered.
+    pub fn next(&self, level: i32) -> i64 {
+        self.state.lock().delivered.get(&level).copied().unwrap_or(0)
+    }
+
+    /// A level is delivered up to `offset`.
+    pub fn advance(&self, level: i32, offset: i64) {
+        self.state.lock().delivered.insert(level, offset);
+    }
+
+    /// All levels that have been delivered from.
+    pub fn levels(&self) -> BTreeMap<i32, i64> {
+        self.state.lock().delivered.clone()
+    }
+
+    /// To be called now and then with the log's ends: marks as savable what has become durable since the last call.
+    pub fn observe(&self, written: u64, flushed: u64) {
+        let mut state = self.state.lock();
+        if let Some((levels, end)) = state.candidate.take() {
+            if flushed < end {
+                state.candidate = Some((levels, end));
+            } else if levels != state.durable {
+                state.durable = levels;
+                state.version.next(self.clock.wall_ms());
+                self.file.touch();
+            }
+        }
+        if state.candidate.is_none() && state.delivered != state.durable {
+            state.candidate = Some((state.delivered.clone(), written));
+        }
+    }
+
+    /// What the file says, or will.
+    pub fn snapshot(&self) -> DelayOffsets {
+        let state = self.state.lock();
+        DelayOffsets { data_version: state.version.clone(), offset_table: state.durable.clone() }
+    }
+
+    /// Writes the file if what may be written has changed.
+    pub fn save(&self) -> io::Result<bool> {
+        self.file.save(|| json::to_vec_pretty(&self.snapshot()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use oxmq_base::clock::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn saves_nothing_that_is_not_durable() {
+        let progress = Progress::open(ConfigFile::nowhere(), Arc::new(ManualClock::new(7))).unwrap();
+        progress.advance(3, 10);
+        progress.observe(500, 100);
+        assert_eq!(progress.snapshot().offset_table, Levels::new());
+        progress.advance(3, 11);
+        progress.observe(600, 499);
+        assert_eq!(progress.snapshot().offset_table, Levels::new());
+        // Durable up to where the first look was; what came after it waits for its own.
+        progress.observe(700, 500);
+        assert_eq!(progress.snapshot().offset_table, Levels::from([(3, 10)]));
+        progress.observe(700, 700);
+        assert_eq!(progress.snapshot().offset_table, Levels::from([(3, 11)]));
+        assert_eq!(progress.next(3), 11);
+    }
+}

@@ -1,0 +1,326 @@
+//! Starting and stopping: opens the store, binds, serves, keeps the books, and takes all of it down in order.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use oxmq_base::clock::SharedClock;
+use oxmq_base::config::{BrokerRole, FlushDiskType};
+use oxmq_base::names;
+use oxmq_protocol::frame::SerializeType;
+use oxmq_protocol::message::id::UniqKeys;
+use oxmq_remoting::server::{self, Server, ServerConfig};
+use oxmq_remoting::tls::{Tls, TlsError, TlsSettings};
+use oxmq_store::{FlushMode, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::broker::{Broker, Identity, Settings};
+use crate::deliver::Delivery;
+use crate::figures::Figures;
+use crate::front::{Front, Growth};
+use crate::lanes::Lanes;
+use crate::services::file::{ConfigFile, LoadError};
+use crate::services::schedule::{Levels, LevelsError};
+use crate::services::topics::TopicOptions;
+use crate::services::{consumers, groups, locks, offsets, producers, progress, topics, waiting};
+use crate::upkeep;
+
+/// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
+const QUEUE_UNIT: u64 = 20;
+/// How long a stop waits for connections to finish what they are served.
+const STOP_GRACE: Duration = Duration::from_millis(1500);
+/// `reviveQueueNum`'s default: queues of the topic that POP will use.
+const REVIVE_QUEUES: i32 = 8;
+/// Tries to find two free ports two apart, for `listenPort=0`.
+const PORT_TRIES: usize = 64;
+
+/// Everything a broker is started with.
+pub struct BrokerOptions {
+    /// Its settings.
+    pub settings: Settings,
+    /// How its answers are serialized.
+    pub serialize: SerializeType,
+    /// The file that settings changed at run time are written to.
+    pub config_file: Option<PathBuf>,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// `messageDelayLevel` cannot be read.
+    #[error("messageDelayLevel: {0}")]
+    Levels(#[from] LevelsError),
+    /// The advertised address is none.
+    #[error("{key} {value}: not an address that clients could be told to connect to")]
+    Address {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A port cannot be had.
+    #[error("listen on {addr}: {source}")]
+    Bind {
+        /// Where.
+        addr: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store cannot be recovered.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// A file of `config/` cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The TLS settings cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system refused a thread or a task ended.
+    #[error("start the broker: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A broker that serves.
+pub struct Running {
+    broker: Arc<Broker>,
+    server: Server,
+    delivery: Delivery,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Starts a broker on the current runtime. Returns once it serves; registration with the nameservers is under way.
+pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
+    let BrokerOptions { settings, serialize, config_file, clock } = options;
+    let levels = Levels::parse(&settings.store.message_delay_level)?;
+    let (main, fast) = bind(&settings)?;
+    let identity = identity(&settings, main.local_addr()?.port())?;
+    let store = open_store(&settings, &levels, &clock).await?;
+    let tls = Tls::new(tls_settings(&settings)?)?;
+    let mut server_config = ServerConfig::new(vec![(main, 0), (fast, 1)]);
+    server_config.tls = tls;
+    server_config.frame_max = settings.server.frame_max_length as usize;
+    server_config.idle = Duration::from_secs(settings.server.server_channel_max_idle_time_seconds as u64);
+    server_config.clock = Arc::clone(&clock);
+
+    let broker = Arc::new(assemble(settings, serialize, config_file, clock, identity, levels, store)?);
+    broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
+    let delivery = Delivery::start(Arc::clone(&broker))?;
+    let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
+    let (stop, stopped) = watch::channel(false);
+    let tasks = upkeep::start(&broker, &stopped);
+    Ok(Running { broker, server, delivery, stop, tasks })
+}
+
+impl Running {
+    /// The main port and the fast one.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        self.server.addrs()
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Stops: unregisters, takes no more connections, finishes what is being served, delivers no more, writes the books and
+    /// the log. What could not be written is logged; the store then keeps its `abort` file, and the next start recovers.
+    pub async fn stop(self) {
+        let Running { broker, server, delivery, stop, tasks } = self;
+        // Held pulls are dropped with their connections: clients pull elsewhere, or here again.
+        let _ = stop.send(true);
+        for task in tasks {
+            let _ = task.await;
+        }
+        server.stop(STOP_GRACE).await;
+        let stopped = tokio::task::spawn_blocking(move || {
+            delivery.stop();
+            // A first flush makes durable what was delivered, so that its progress may be saved.
+            upkeep::save_all(&broker);
+            if let Err(error) = broker.store.shutdown() {
+                tracing::error!(%error, "stop the store");
+            }
+            broker.progress.observe(broker.store.written(), broker.store.flushed());
+            broker.progress.observe(broker.store.written(), broker.store.flushed());
+            upkeep::save_all(&broker);
+        });
+        let _ = stopped.await;
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "every part of a broker, once")]
+fn assemble(
+    settings: Settings,
+    serialize: SerializeType,
+    config_file: Option<PathBuf>,
+    clock: SharedClock,
+    identity: Identity,
+    levels: Levels,
+    store: Store,
+) -> Result<Broker, StartError> {
+    let folder = Path::new(&settings.store.store_path_root_dir).join("config");
+    let file = |name: &str| ConfigFile::new(&folder, name);
+    let options = topic_options(&settings);
+    let boot_ms = clock.wall_ms();
+    // Two processes that share address and pid, as in containers, differ in when they started.
+    let uniq_keys = UniqKeys::new(identity.store_host.ip(), std::process::id(), boot_ms as u32);
+    let step = u64::try_from(settings.broker.consumer_offset_update_version_step).unwrap_or(1);
+    Ok(Broker {
+        topics: topics::Topics::open(&options, file("topics.json"), Arc::clone(&clock))?,
+        groups: groups::Groups::open(file("subscriptionGroup.json"), Arc::clone(&clock))?,
+        offsets: offsets::Offsets::open(file("consumerOffset.json"), step, Arc::clone(&clock))?,
+        progress: progress::Progress::open(file("delayOffset.json"), Arc::clone(&clock))?,
+        consumers: consumers::Consumers::new(Arc::clone(&clock)),
+        producers: producers::Producers::new(Arc::clone(&clock)),
+        locks: locks::QueueLocks::new(Arc::clone(&clock)),
+        waiting: waiting::Waiting::default(),
+        connections: Default::default(),
+        sync_flush: settings.store.flush_disk_type == FlushDiskType::SyncFlush,
+        settings: ArcSwap::from_pointee(settings),
+        config_file,
+        figures: Figures::default(),
+        lanes: Lanes::new(tokio::runtime::Handle::current()),
+        register: Notify::new(),
+        persist: Notify::new(),
+        turn: AtomicI32::new(0),
+        poisoned_sends: AtomicU32::new(0),
+        identity,
+        serialize,
+        boot_ms,
+        clock,
+        store,
+        levels,
+        uniq_keys,
+    })
+}
+
+fn topic_options(settings: &Settings) -> TopicOptions {
+    let broker = &settings.broker;
+    TopicOptions {
+        broker_name: broker.broker_name.clone(),
+        cluster_name: broker.broker_cluster_name.clone(),
+        default_topic_queue_nums: broker.default_topic_queue_nums,
+        auto_create: broker.auto_create_topic_enable,
+        cluster_topic: broker.cluster_topic_enable,
+        broker_topic: broker.broker_topic_enable,
+        trace_topic: broker.trace_topic_enable.then(|| broker.msg_trace_topic_name.clone()),
+        revive_queue_num: REVIVE_QUEUES,
+        timer_wheel: true,
+    }
+}
+
+/// Opens and recovers the store where blocking is allowed.
+async fn open_store(settings: &Settings, levels: &Levels, clock: &SharedClock) -> Result<Store, StartError> {
+    let options = store_options(settings, levels);
+    let clock = Arc::clone(clock);
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = oxmq_store::open(options, clock)?.recover()?;
+        Ok::<_, StartError>(store)
+    });
+    opened.await.map_err(std::io::Error::other)?
+}
+
+fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
+    let s = &settings.store;
+    let unsigned = |n: i32| u64::try_from(n).unwrap_or(0);
+    let mut options = StoreOptions::new(&s.store_path_root_dir);
+    options.commitlog_dir = s.store_path_commit_log.as_ref().map(PathBuf::from);
+    options.commitlog_file_bytes = unsigned(s.mapped_file_size_commit_log);
+    options.queue_file_bytes = unsigned(s.mapped_file_size_consume_queue).next_multiple_of(QUEUE_UNIT);
+    options.max_message_bytes = unsigned(s.max_message_size) as usize;
+    options.flush_mode = match s.flush_disk_type {
+        FlushDiskType::SyncFlush => FlushMode::Sync,
+        FlushDiskType::AsyncFlush => FlushMode::Async,
+    };
+    options.flush_interval_ms = unsigned(s.flush_interval_commit_log);
+    options.flush_least_pages = unsigned(s.flush_commit_log_least_pages);
+    options.flush_thorough_interval_ms = unsigned(s.flush_commit_log_thorough_interval);
+    options.sync_flush_timeout_ms = unsigned(s.sync_flush_timeout);
+    options.queue_flush_interval_ms = unsigned(s.flush_interval_consume_queue);
+    options.read_uncommitted = s.read_un_committed;
+    options.delay_levels_ms = levels.all().to_vec();
+    options.check_crc_on_recover = s.check_crc_on_recover;
+    options.pull = PullPolicy {
+        hot_messages: s.max_transfer_count_on_message_in_memory as u32,
+        hot_bytes: s.max_transfer_bytes_on_message_in_memory as u32,
+        cold_messages: s.max_transfer_count_on_message_in_disk as u32,
+        cold_bytes: s.max_transfer_bytes_on_message_in_disk as u32,
+        hot_distance_bytes: oxmq_store::memory_bytes() / 100 * unsigned(s.access_message_in_memory_max_ratio),
+        ..PullPolicy::default()
+    };
+    options
+}
+
+fn tls_settings(settings: &Settings) -> Result<TlsSettings, TlsError> {
+    let entries = settings.entries();
+    TlsSettings::read(|key| entries.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone()))
+}
+
+fn identity(settings: &Settings, port: u16) -> Result<Identity, StartError> {
+    let b = &settings.broker;
+    let ip = address("brokerIP1", &b.broker_ip1)?;
+    let ha_ip = address("brokerIP2", &b.broker_ip2)?;
+    let ha_port = u16::try_from(settings.store.ha_listen_port).unwrap_or(0);
+    let ha_port = if ha_port == 0 { port.wrapping_add(1) } else { ha_port };
+    let advertised = |host: &str, ip: IpAddr, port: u16| match ip {
+        // Java prints an IPv6 address in brackets, a host name as it was given.
+        IpAddr::V6(_) if host.parse::<IpAddr>().is_ok() => format!("[{host}]:{port}"),
+        _ => format!("{host}:{port}"),
+    };
+    Ok(Identity {
+        cluster: b.broker_cluster_name.clone(),
+        name: b.broker_name.clone(),
+        // Apache forces 0 for a master, whatever the file says.
+        id: if settings.store.broker_role == BrokerRole::Slave { b.broker_id } else { 0 },
+        ip: b.broker_ip1.clone(),
+        addr: advertised(&b.broker_ip1, ip, port),
+        ha_addr: advertised(&b.broker_ip2, ha_ip, ha_port),
+        store_host: SocketAddr::new(ip, port),
+    })
+}
+
+/// The address behind an advertised host, for records: a name is looked up once.
+fn address(key: &'static str, value: &str) -> Result<IpAddr, StartError> {
+    let wrong = || StartError::Address { key, value: value.to_owned() };
+    let bare = value.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(ip);
+    }
+    let host = names::HostPort::parse(&format!("{value}:1")).map_err(|_| wrong())?;
+    host.resolve().ok().and_then(|found| found.first().map(SocketAddr::ip)).ok_or_else(wrong)
+}
+
+/// Binds the main port and the fast one two below it. With `listenPort=0` any pair that is free.
+fn bind(settings: &Settings) -> Result<(std::net::TcpListener, std::net::TcpListener), StartError> {
+    let host = &settings.server.bind_address;
+    let ip = address("bindAddress", host)?;
+    let listen = |port: u16| {
+        let addr = SocketAddr::new(ip, port);
+        server::bind(addr).map_err(|source| StartError::Bind { addr, source })
+    };
+    let port = u16::try_from(settings.server.listen_port).unwrap_or(0);
+    if port != 0 {
+        let main = listen(port)?;
+        return Ok((main, listen(port.saturating_sub(2))?));
+    }
+    let mut tries = 0;
+    loop {
+        let main = listen(0)?;
+        let port = main.local_addr()?.port();
+        match listen(port.saturating_sub(2)) {
+            Ok(fast) => return Ok((main, fast)),
+            Err(error) if tries == PORT_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}

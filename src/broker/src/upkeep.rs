@@ -1,0 +1,110 @@
+//! What a broker does by the clock: time-outs of held pulls, expiry of silent clients, files of `config/`, samples.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::Broker;
+use crate::notify;
+
+/// How exactly held pulls time out.
+const HOLD_TICK: Duration = Duration::from_millis(100);
+/// How often silent clients are looked for.
+const EXPIRE_TICK: Duration = Duration::from_secs(10);
+/// How often files of `config/` are looked at, and samples taken.
+const SAVE_TICK: Duration = Duration::from_secs(1);
+
+/// Starts the tasks; each ends when `stopped` says so.
+pub fn start(broker: &Arc<Broker>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(holds(Arc::clone(broker), stopped.clone())),
+        tokio::spawn(expiry(Arc::clone(broker), stopped.clone())),
+        tokio::spawn(books(Arc::clone(broker), stopped.clone())),
+    ]
+}
+
+/// Ticks until stopped.
+async fn tick(ticks: &mut tokio::time::Interval, stopped: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        _ = ticks.tick() => true,
+        _ = stopped.wait_for(|stop| *stop) => false,
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    ticks
+}
+
+async fn holds(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = every(HOLD_TICK);
+    while tick(&mut ticks, &mut stopped).await {
+        broker.waiting.expire(broker.clock.mono_ms());
+    }
+}
+
+async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = every(EXPIRE_TICK);
+    while tick(&mut ticks, &mut stopped).await {
+        let departures = broker.consumers.expire();
+        let silent = broker.producers.expire();
+        for id in departures.close.iter().chain(&silent) {
+            if let Some(conn) = broker.connections.get(*id) {
+                tracing::warn!(peer = %conn.peer(), "client has been silent for too long: connection closed");
+                conn.close();
+            }
+        }
+        notify::consumers_changed(&broker, &departures.notices);
+        broker.locks.expire();
+    }
+}
+
+async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = every(SAVE_TICK);
+    let mut offsets_due_ms = 0;
+    loop {
+        let ticked = tokio::select! {
+            _ = ticks.tick() => true,
+            () = broker.persist.notified() => false,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let now = broker.clock.mono_ms();
+        let mut with_offsets = false;
+        if ticked {
+            broker.figures.sample(now);
+            broker.progress.observe(broker.store.written(), broker.store.flushed());
+            if now >= offsets_due_ms {
+                with_offsets = true;
+                offsets_due_ms =
+                    now + broker.offsets.save_interval_ms().saturating_sub(SAVE_TICK.as_millis() as u64 / 2);
+            }
+        }
+        let saving = Arc::clone(&broker);
+        let saved = tokio::task::spawn_blocking(move || save(&saving, with_offsets));
+        if saved.await.is_err() {
+            tracing::error!("saving the configuration files panicked");
+        }
+    }
+}
+
+/// Writes every file of `config/` that has changed.
+pub fn save_all(broker: &Broker) {
+    save(broker, true);
+}
+
+fn save(broker: &Broker, with_offsets: bool) {
+    let report = |name: &str, result: std::io::Result<bool>| {
+        if let Err(error) = result {
+            tracing::error!(file = name, %error, "save configuration: it is tried again");
+        }
+    };
+    report("topics.json", broker.topics.save());
+    report("subscriptionGroup.json", broker.groups.save());
+    report("delayOffset.json", broker.progress.save());
+    if with_offsets {
+        report("consumerOffset.json", broker.offsets.save());
+    }
+}
