@@ -106,17 +106,25 @@ pub fn write_ports(path: &Path, ports: &[(&str, u16)]) -> io::Result<()> {
 pub struct PidFile(Option<PathBuf>);
 
 impl PidFile {
-    /// `<folder>/run/<role>.<pid>` with the command line, below the folder of the logs. Without one mqshutdown does not
-    /// find this process, which is said and nothing else.
+    /// `<folder>/run/<role>.<pid>` below the folder of the logs; it holds the time at which the process started (clock
+    /// ticks since boot), which tells it from a later one with the same number. Without the file mqshutdown does not find
+    /// this process, which is said and nothing else.
     pub fn create(folder: &Path, role: &str) -> Self {
         let path = folder.join("run").join(format!("{role}.{}", std::process::id()));
-        let written = fs::create_dir_all(folder.join("run")).and_then(|()| fs::write(&path, role));
+        let written = fs::create_dir_all(folder.join("run")).and_then(|()| fs::write(&path, start_time()?));
         if let Err(e) = written {
             tracing::warn!("mqshutdown will not find this process: cannot write {}: {e}", path.display());
             return Self(None);
         }
         Self(Some(path))
     }
+}
+
+/// Field 22 of /proc/self/stat.
+fn start_time() -> io::Result<String> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    Ok(after_name.split_ascii_whitespace().nth(19).unwrap_or_default().to_owned())
 }
 
 impl Drop for PidFile {

@@ -271,10 +271,9 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
         say(&line);
     }
     if plan.greeting {
-        say(&format!(
-            "data and logs are below {}; Ctrl-C stops both",
-            plan.log_folder.with_file_name("").display()
-        ));
+        for line in up.greeting(&plan.log_folder) {
+            say(&line);
+        }
     }
     let name = signals.next().await;
     tracing::info!("{name}: stopping");
@@ -354,6 +353,27 @@ impl Up {
             lines.push(line);
         }
         lines
+    }
+
+    /// For a person who has started `standalone`: what runs where, and what to try next.
+    fn greeting(&self, log_folder: &Path) -> Vec<String> {
+        let (Some(namesrv), Some(broker)) = (&self.namesrv, &self.broker) else { return Vec::new() };
+        let names = format!("127.0.0.1:{}", namesrv.address().port());
+        let fast = broker.fast_address().map(|a| format!(", {} for consumers", a.port())).unwrap_or_default();
+        vec![
+            String::new(),
+            format!("  nameserver  {names}"),
+            format!("  broker      {}:{}{fast}", broker.advertised_host(), broker.address().port()),
+            format!("  data, logs  {}", log_folder.with_file_name("").display()),
+            String::new(),
+            format!(
+                "  Java     DefaultMQProducer p = new DefaultMQProducer(\"try\"); p.setNamesrvAddr(\"{names}\"); p.start(); \
+                 p.send(new Message(\"TopicTest\", \"hello\".getBytes()));"
+            ),
+            format!("  mqadmin  scripts/mqadmin topicList -n {names}"),
+            String::new(),
+            "  Ctrl-C stops both.".to_owned(),
+        ]
     }
 
     /// The broker first: it unregisters.

@@ -267,6 +267,7 @@ fn a_start_that_fails_says_why_in_one_line() {
     assert_eq!((exit, complaints(&err).len()), (255, 1), "{err}");
     assert!(err.contains(&format!("127.0.0.1:{port}")) && err.contains("set listenPort"), "{err}");
 
+    let home = Home::new();
     home.file("logs", "a file where the folder of the logs should be");
     let (exit, _, err) = home.run(&["namesrv", "-DlistenPort=0", "-DbindAddress=127.0.0.1"]);
     assert_eq!((exit, complaints(&err).len()), (253, 1), "{err}");
@@ -291,4 +292,65 @@ fn logs_to_standard_output_as_text_or_json() {
         server.stop();
         assert!(!home.path().join("logs/rocketmqlogs/namesrv.log").exists());
     }
+}
+
+fn script(home: &Home, name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)).args(args);
+    command.env("HOME", home.path()).env("OXMQ_BIN", OXMQ).env_remove("NAMESRV_ADDR").stdin(Stdio::null());
+    command
+}
+
+/// Docker images call the scripts through `sh`; mqshutdown finds what mqnamesrv started and nothing else.
+#[test]
+fn the_scripts_start_and_stop_a_nameserver() {
+    let home = Home::new();
+    let none = outcome(script(&home, "mqshutdown", &["namesrv"]).output().expect("runs"));
+    assert_eq!(none, (1, "No mqnamesrv running.\n".to_owned(), String::new()));
+
+    let mut start = script(&home, "mqnamesrv", &["-DlistenPort=0", "-DbindAddress=127.0.0.1"]);
+    start.env("JAVA_OPT", "-Xmx8g");
+    let mut child = start.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut server = Server { child, out };
+    assert!(server.line().starts_with("The Name Server boot success."));
+
+    // A file that was left behind, its number now that of another process: this test's own.
+    let run = home.path().join("logs/rocketmqlogs/run");
+    let left = run.join(format!("namesrv.{}", std::process::id()));
+    fs::write(&left, "1").expect("writes");
+    assert_eq!(outcome(script(&home, "mqshutdown", &["broker"]).output().expect("runs")).0, 1);
+
+    let pid = server.child.id();
+    let stopped = outcome(script(&home, "mqshutdown", &["namesrv"]).output().expect("runs"));
+    let lines = format!("The mqnamesrv({pid}) is running...\nSend shutdown request to mqnamesrv({pid}) OK\n");
+    assert_eq!(stopped, (0, lines, String::new()));
+    assert_eq!(server.child.wait().expect("ends").code(), Some(0));
+    assert_eq!(fs::read_dir(run).expect("lists").count(), 0, "both files are gone");
+    let mut errors = String::new();
+    let _ = std::io::Read::read_to_string(&mut server.child.stderr.take().expect("piped"), &mut errors);
+    assert!(errors.contains("WARN JAVA_OPT ignored: there is no Java here\n"), "{errors}");
+}
+
+#[test]
+fn the_scripts_pass_options_on_and_say_how_to_build() {
+    let home = Home::new();
+    home.file("b.conf", "brokerName=b\n");
+    let mut check = script(&home, "mqbroker", &["-c", "b.conf", "--check"]);
+    assert_eq!(outcome(check.current_dir(home.path()).output().expect("runs")).0, 0);
+    let usage = outcome(script(&home, "mqshutdown", &[]).output().expect("runs"));
+    assert_eq!(usage, (1, "Usage: mqshutdown broker | namesrv\n".to_owned(), String::new()));
+
+    // A copy of the scripts with no binary anywhere near.
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let copy = home.path().join("scripts");
+    fs::create_dir(&copy).expect("creates");
+    for name in ["mqbroker", "oxmq-env.sh"] {
+        fs::copy(scripts.join(name), copy.join(name)).expect("copies");
+    }
+    let mut lost = Command::new("sh");
+    lost.arg(copy.join("mqbroker")).env_clear().env("PATH", "/usr/bin:/bin");
+    let (exit, _, err) = outcome(lost.output().expect("runs"));
+    assert_eq!(exit, 127);
+    assert!(err.contains("cargo build --release"), "{err}");
 }
