@@ -33,6 +33,8 @@ pub fn inputs(args: &ServerArgs) -> Result<Inputs, String> {
         let key = match key {
             "rocketmq.home.dir" => "rocketmqHome",
             "rocketmq.namesrv.addr" => "namesrvAddr",
+            "rocketmq.namesrv.domain" => "rmqAddressServerDomain",
+            "rocketmq.namesrv.domain.subgroup" => "rmqAddressServerSubGroup",
             other => other,
         };
         flags.push((key.to_owned(), value.to_owned()));
