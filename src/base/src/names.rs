@@ -96,7 +96,8 @@ pub fn by_address_server(domain: &str, sub_group: &str, timeout: Duration) -> io
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     // HTTP/1.0: the answer ends with the connection and is not chunked.
-    write!(stream, "GET /rocketmq/{sub_group} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n\r\n")?;
+    let request = format!("GET /rocketmq/{sub_group} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
