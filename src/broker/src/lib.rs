@@ -8,6 +8,7 @@ mod front;
 pub mod lanes;
 mod notify;
 pub mod processors;
+mod registration;
 pub mod reply;
 pub mod services;
 mod start;

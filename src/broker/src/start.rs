@@ -10,8 +10,11 @@ use arc_swap::ArcSwap;
 use oxmq_base::clock::SharedClock;
 use oxmq_base::config::{BrokerRole, FlushDiskType};
 use oxmq_base::names;
+use oxmq_client::Remote;
+use oxmq_client::nameserver::Nameservers;
 use oxmq_protocol::frame::SerializeType;
 use oxmq_protocol::message::id::UniqKeys;
+use oxmq_remoting::client::{Client, ClientConfig};
 use oxmq_remoting::server::{self, Server, ServerConfig};
 use oxmq_remoting::tls::{Tls, TlsError, TlsSettings};
 use oxmq_store::{FlushMode, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
@@ -27,7 +30,7 @@ use crate::services::file::{ConfigFile, LoadError};
 use crate::services::schedule::{Levels, LevelsError};
 use crate::services::topics::TopicOptions;
 use crate::services::{consumers, groups, locks, offsets, producers, progress, topics, waiting};
-use crate::upkeep;
+use crate::{registration, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
 const QUEUE_UNIT: u64 = 20;
@@ -113,12 +116,14 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     server_config.idle = Duration::from_secs(settings.server.server_channel_max_idle_time_seconds as u64);
     server_config.clock = Arc::clone(&clock);
 
-    let broker = Arc::new(assemble(settings, serialize, config_file, clock, identity, levels, store)?);
+    let broker =
+        Arc::new(assemble(settings, serialize, config_file, Arc::clone(&clock), identity, levels, store)?);
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
     let delivery = Delivery::start(Arc::clone(&broker))?;
     let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
     let (stop, stopped) = watch::channel(false);
-    let tasks = upkeep::start(&broker, &stopped);
+    let mut tasks = upkeep::start(&broker, &stopped);
+    tasks.push(registration::start(&broker, nameservers(&clock, serialize), &stopped));
     Ok(Running { broker, server, delivery, stop, tasks })
 }
 
@@ -156,6 +161,12 @@ impl Running {
         });
         let _ = stopped.await;
     }
+}
+
+/// Calls to nameservers; whom to call, the registration finds out.
+fn nameservers(clock: &SharedClock, serialize: SerializeType) -> Nameservers {
+    let config = ClientConfig { clock: Arc::clone(clock), serialize, ..ClientConfig::default() };
+    Nameservers::new(Remote::new(Client::new(config, None)), Vec::new())
 }
 
 #[allow(clippy::too_many_arguments, reason = "every part of a broker, once")]

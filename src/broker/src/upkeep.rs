@@ -25,11 +25,17 @@ pub fn start(broker: &Arc<Broker>, stopped: &watch::Receiver<bool>) -> Vec<JoinH
     ]
 }
 
+/// Returns once the broker is to stop.
+pub async fn told(stopped: &mut watch::Receiver<bool>) {
+    // An error means that nobody can say so any more, which is the same.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
 /// Ticks until stopped.
 async fn tick(ticks: &mut tokio::time::Interval, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         _ = ticks.tick() => true,
-        _ = stopped.wait_for(|stop| *stop) => false,
+        () = told(stopped) => false,
     }
 }
 
@@ -69,7 +75,7 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         let ticked = tokio::select! {
             _ = ticks.tick() => true,
             () = broker.persist.notified() => false,
-            _ = stopped.wait_for(|stop| *stop) => return,
+            () = told(&mut stopped) => return,
         };
         let now = broker.clock.mono_ms();
         let mut with_offsets = false;

@@ -1,0 +1,131 @@
+//! Who is there: HEART_BEAT (34), UNREGISTER_CLIENT (35), GET_CONSUMER_LIST_BY_GROUP (38), CHECK_CLIENT_CONFIG (46).
+//! Java: `ClientManageProcessor`, `ConsumerManageProcessor`.
+//!
+//! All inline: a connection's heartbeats are then in order with its end, and no client can be registered after it.
+
+use oxmq_protocol::body::consumer::ConsumerList;
+use oxmq_protocol::body::heartbeat::{CheckClientRequestBody, ConsumeType, ConsumerData, HeartbeatData};
+use oxmq_protocol::code::ResponseCode as Code;
+use oxmq_protocol::header::client::{ConsumerGroup, UnregisterClient};
+use oxmq_protocol::json;
+use oxmq_protocol::message::sysflag;
+
+use crate::broker::Settings;
+use crate::dispatch::Call;
+use crate::notify;
+use crate::reply::{Answer, Reply};
+use crate::services::client::Client;
+use crate::services::consumers::{Registered, Registration};
+use crate::services::names;
+use crate::services::topics::perm;
+
+/// Serves 34. There is no refusal: groups that may not be are passed over.
+pub fn heartbeat(call: &Call<'_>) -> Answer {
+    let data: HeartbeatData = call.json()?;
+    let settings = call.broker.settings.load();
+    let client = Client {
+        connection: call.conn.id(),
+        client_id: data.client_id.as_str().into(),
+        peer: call.conn.peer(),
+        language: call.head.language.name(),
+        version: call.head.version,
+    };
+    // A V1 heartbeat is always answered so, also one without groups.
+    let mut sub_change = data.heartbeat_fingerprint == 0;
+    for consumer in &data.consumer_data_set {
+        if let Some(registered) = register(call, &settings, &data, consumer, &client) {
+            sub_change |= registered.sub_change;
+            notify::consumers_changed(call.broker, &registered.notice);
+        }
+    }
+    if settings.broker.enable_register_producer || !settings.broker.reject_transaction_message {
+        for producer in &data.producer_data_set {
+            call.broker.producers.register(&producer.group_name, &client);
+        }
+    }
+    Ok(Reply::ok().field("IS_SUPPORT_HEART_BEAT_V2", true).field("IS_SUB_CHANGE", sub_change))
+}
+
+/// One consumer group of a heartbeat; `None` when it may not be.
+fn register(
+    call: &Call<'_>,
+    settings: &Settings,
+    data: &HeartbeatData,
+    consumer: &ConsumerData,
+    client: &Client,
+) -> Option<Registered> {
+    let broker = call.broker;
+    if settings.broker.reject_pull_consumer_enable && consumer.consume_type == Some(ConsumeType::Actively) {
+        return None;
+    }
+    let group = broker.find_group(&consumer.group_name)?;
+    let order = consumer.subscription_data_set.iter().any(|s| broker.topics.is_order(&s.topic));
+    let sys_flag = if consumer.unit_mode { sysflag::topic::UNIT_SUB } else { 0 };
+    let retry = names::retry_topic(&consumer.group_name);
+    let made =
+        broker.topics.create_for_send_back(&retry, group.retry_queue_nums, perm::READ_WRITE, order, sys_flag);
+    if made.is_some_and(|(_, changed)| changed) {
+        broker.topics_changed();
+    }
+    let without_sub = data.heartbeat_fingerprint != 0 && data.without_sub;
+    Some(broker.consumers.register(&Registration {
+        group: &consumer.group_name,
+        client,
+        consume_type: consumer.consume_type,
+        message_model: consumer.message_model,
+        consume_from_where: consumer.consume_from_where,
+        subscriptions: (!without_sub).then_some(&consumer.subscription_data_set),
+        fingerprint: data.heartbeat_fingerprint,
+        notify: group.notify_consumer_ids_changed_enable,
+    }))
+}
+
+/// Serves 35.
+pub fn unregister(call: &Call<'_>) -> Answer {
+    let header: UnregisterClient<'_> = call.header()?;
+    let connection = call.conn.id();
+    if let Some(group) = header.producer_group {
+        call.broker.producers.unregister(&group.to_str(), connection);
+    }
+    if let Some(group) = header.consumer_group {
+        let group = group.to_str();
+        // Java's look-up creates the group even here; a group that leaves need not be made.
+        let config = call.broker.groups.get(&group);
+        let notify = config.is_none_or(|c| c.notify_consumer_ids_changed_enable);
+        let departures = call.broker.consumers.unregister(&group, connection, notify);
+        notify::consumers_changed(call.broker, &departures.notices);
+    }
+    Ok(Reply::ok())
+}
+
+/// Serves 38. A group without members is an error, not an empty list: each of its clients would otherwise take all
+/// queues for its own.
+pub fn consumer_list(call: &Call<'_>) -> Answer {
+    let header: ConsumerGroup<'_> = call.header()?;
+    let group = header.consumer_group.to_str();
+    match call.broker.consumers.client_ids(&group) {
+        Some(ids) if !ids.is_empty() => {
+            Reply::json(&ConsumerList { consumer_id_list: ids.iter().map(|id| id.to_string()).collect() })
+        }
+        _ => Err(Reply::system_error(format!("no consumer for this group, {group}"))),
+    }
+}
+
+/// Serves 46, which clients ask before they subscribe with SQL92: not built yet, so that the answer is the one of
+/// Apache's `enablePropertyFilter=false`.
+pub fn check_client_config(call: &Call<'_>) -> Answer {
+    if call.body.is_empty() {
+        return Ok(Reply::ok());
+    }
+    let asked: Option<CheckClientRequestBody> = json::from_slice(call.body)?;
+    match asked.and_then(|a| a.subscription_data).filter(|s| !s.is_tag_type()) {
+        None => Ok(Reply::ok()),
+        Some(other) => Err(Reply::because(
+            Code::SYSTEM_ERROR,
+            format!(
+                "The broker does not support consumer to filter message by {}",
+                other.expression_type.as_deref().unwrap_or_default()
+            ),
+        )),
+    }
+}

@@ -1,0 +1,94 @@
+//! Offsets: what a group has consumed (14, 15), where a queue begins and ends (30, 31), what was stored when (29, 32).
+//! Java: `ConsumerManageProcessor`, `AdminBrokerProcessor`.
+
+use oxmq_protocol::code::ResponseCode as Code;
+use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffset, UpdateConsumerOffset};
+use oxmq_store::Boundary;
+
+use crate::dispatch::Call;
+use crate::reply::{Answer, Reply};
+
+/// Serves QUERY_CONSUMER_OFFSET (14).
+pub fn query(call: &Call<'_>) -> Answer {
+    let header: QueryConsumerOffset<'_> = call.header()?;
+    let (group, topic) = (header.consumer_group.to_str(), header.topic.to_str());
+    let not_found = |remark: &str| Err(Reply::because(Code::QUERY_NOT_FOUND, remark));
+    if let Some(offset) = call.broker.offsets.query(&group, &topic, header.queue_id) {
+        return Ok(Reply::ok().field("offset", offset));
+    }
+    if header.set_zero_if_not_found == Some(false) {
+        return not_found("Not found, do not set to zero, maybe this group boot first");
+    }
+    // A new group begins at 0 while the whole queue is still at hand; else its clients decide where.
+    let store = &call.broker.store;
+    let whole = store.find_queue(&topic, header.queue_id).is_some_and(|queue| {
+        queue.max_offset() > 0 && store.min_offset(&queue) <= 0 && store.in_memory(&queue, 0)
+    });
+    if whole {
+        return Ok(Reply::ok().field("offset", 0));
+    }
+    not_found("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
+}
+
+/// Serves UPDATE_CONSUMER_OFFSET (15).
+pub fn update(call: &Call<'_>) -> Answer {
+    let broker = call.broker;
+    let header: UpdateConsumerOffset<'_> = call.header()?;
+    let (group, topic) = (header.consumer_group.to_str(), header.topic.to_str());
+    if !broker.groups.contains(&group) {
+        return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, format!("Group {group} not exist!")));
+    }
+    if !broker.topics.contains(&topic) {
+        return Err(Reply::because(Code::TOPIC_NOT_EXIST, format!("Topic {topic} not exist!")));
+    }
+    let invalid = |what: &str| Reply::because(Code::INVALID_PARAMETER, format!("{what} is null, topic is {topic}"));
+    let queue = header.queue_id.ok_or_else(|| invalid("QueueId"))?;
+    let offset = header.commit_offset.ok_or_else(|| invalid("Offset"))?;
+    // What a consumer commits before it has heard of the reset would undo it.
+    if broker.settings.load().broker.use_server_side_reset_offset
+        && broker.offsets.has_reset(&group, &topic, queue)
+    {
+        return Ok(Reply::ok().remark("Offset has been previously reset"));
+    }
+    broker.offsets.commit(&group, &topic, queue, offset);
+    Ok(Reply::ok())
+}
+
+/// Serves GET_MAX_OFFSET (30): the visible end; 0 for a queue that is not there.
+pub fn max(call: &Call<'_>) -> Answer {
+    let header: QueueAsked<'_> = call.header()?;
+    let queue = call.broker.store.find_queue(&header.topic.to_str(), header.queue_id);
+    Ok(Reply::ok().field("offset", queue.map_or(0, |q| q.max_offset())))
+}
+
+/// Serves GET_MIN_OFFSET (31); 0 for a queue that is not there.
+pub fn min(call: &Call<'_>) -> Answer {
+    let header: QueueAsked<'_> = call.header()?;
+    let store = &call.broker.store;
+    let queue = store.find_queue(&header.topic.to_str(), header.queue_id);
+    // Apache answers this one through its relay, which sets an empty remark.
+    Ok(Reply::ok().field("offset", queue.map_or(0, |q| store.min_offset(&q).max(0))).remark(""))
+}
+
+/// Serves GET_EARLIEST_MSG_STORETIME (32); −1 without a message. Reads the log.
+pub fn earliest(call: &Call<'_>) -> Answer {
+    let header: QueueAsked<'_> = call.header()?;
+    let store = &call.broker.store;
+    let queue = store.find_queue(&header.topic.to_str(), header.queue_id);
+    Ok(Reply::ok().field("timestamp", queue.map_or(-1, |q| store.earliest_store_time(&q))))
+}
+
+/// Serves SEARCH_OFFSET_BY_TIMESTAMP (29); 0 for a queue that is not there. Reads the log.
+pub fn search(call: &Call<'_>) -> Answer {
+    let header: SearchOffset<'_> = call.header()?;
+    let boundary = match header.boundary_type {
+        Some(text) if text.to_str().eq_ignore_ascii_case("UPPER") => Boundary::Upper,
+        _ => Boundary::Lower,
+    };
+    // Lite topics are not built: none of them has a message.
+    let lite = header.lite_topic.is_some_and(|t| !t.to_str().trim().is_empty());
+    let store = &call.broker.store;
+    let queue = store.find_queue(&header.topic.to_str(), header.queue_id).filter(|_| !lite);
+    let offset = queue.map_or(0, |q| store.search_offset_by_time(&q, header.timestamp, boundary));
+    Ok(Reply::ok().field("offset", offset))
+}

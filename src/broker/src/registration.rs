@@ -1,0 +1,264 @@
+//! Registration with the nameservers: every one of them, at start, on every change and at least every 30 s.
+//!
+//! Each nameserver has a task of its own, so that one that does not answer holds up none of the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oxmq_base::names::HostPort;
+use oxmq_client::nameserver::{BrokerIdentity, Nameservers, Registration, split_addrs};
+use oxmq_protocol::body::data_version::DataVersion;
+use oxmq_protocol::body::topic::TopicConfig;
+use oxmq_protocol::json;
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::Broker;
+use crate::services::topics::{SharedTopic, perm};
+use crate::upkeep;
+
+/// Apache keeps `registerNameServerPeriod` between these, in ms.
+const PERIOD_MS: std::ops::RangeInclusive<i32> = 10_000..=60_000;
+/// First pause after a registration that failed; doubled each time, up to the period.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// How long a stop waits for nameservers to hear of it.
+const UNREGISTER_TIMEOUT: Duration = Duration::from_millis(800);
+/// How long the address server has to answer.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest answer of the address server.
+const FETCH_BYTES_MAX: u64 = 64 * 1024;
+
+/// The body of REGISTER_BROKER (103), written from the live table. Java: `RegisterBrokerBody`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    filter_server_list: [String; 0],
+    topic_config_serialize_wrapper: Wrapper,
+}
+
+/// Java: `TopicConfigAndMappingSerializeWrapper`; there are no static topics here.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wrapper {
+    data_version: DataVersion,
+    mapping_data_version: DataVersion,
+    topic_config_table: BTreeMap<String, TopicConfig>,
+    topic_queue_mapping_detail_map: BTreeMap<String, String>,
+    topic_queue_mapping_info_map: BTreeMap<String, String>,
+}
+
+fn body(broker: &Broker) -> Result<Bytes, json::Error> {
+    let (data_version, topics) = broker.topics.snapshot();
+    let mask = broker.settings.load().broker.broker_permission;
+    let whole = mask & perm::READ_WRITE == perm::READ_WRITE;
+    let masked = |topic: SharedTopic| {
+        let mut topic = TopicConfig::clone(&topic);
+        if !whole {
+            topic.perm &= mask;
+        }
+        topic
+    };
+    let wrapper = Wrapper {
+        data_version,
+        mapping_data_version: DataVersion { timestamp: broker.boot_ms, ..DataVersion::default() },
+        topic_config_table: topics.into_iter().map(|(name, topic)| (name, masked(topic))).collect(),
+        topic_queue_mapping_detail_map: BTreeMap::new(),
+        topic_queue_mapping_info_map: BTreeMap::new(),
+    };
+    json::to_vec(&Body { filter_server_list: [], topic_config_serialize_wrapper: wrapper }).map(Bytes::from)
+}
+
+fn identity(broker: &Broker) -> BrokerIdentity {
+    BrokerIdentity {
+        cluster: broker.identity.cluster.clone(),
+        broker_name: broker.identity.name.clone(),
+        broker_id: broker.identity.id,
+        broker_addr: broker.identity.addr.clone(),
+    }
+}
+
+/// Keeps the broker registered until `stopped`, then unregisters.
+pub fn start(
+    broker: &Arc<Broker>,
+    nameservers: Nameservers,
+    stopped: &watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(supervise(Arc::clone(broker), nameservers, stopped.clone()))
+}
+
+/// Passes changes on to the nameservers' tasks, and keeps one for each address that the settings name.
+async fn supervise(broker: Arc<Broker>, nameservers: Nameservers, mut stopped: watch::Receiver<bool>) {
+    let (changed, _) = watch::channel(0u64);
+    let mut tasks: HashMap<String, JoinHandle<()>> = HashMap::new();
+    let mut look_again = tokio::time::interval(address_period(&broker));
+    loop {
+        tokio::select! {
+            _ = look_again.tick() => {
+                let Some(addrs) = addresses(&broker).await else { continue };
+                tasks.retain(|addr, task| {
+                    let kept = addrs.contains(addr);
+                    if !kept {
+                        task.abort();
+                    }
+                    kept
+                });
+                for addr in &addrs {
+                    tasks.entry(addr.clone()).or_insert_with(|| {
+                        tokio::spawn(keep(Arc::clone(&broker), nameservers.clone(), addr.clone(), changed.subscribe()))
+                    });
+                }
+                nameservers.set_addrs(addrs);
+            }
+            () = broker.register.notified() => changed.send_modify(|n| *n += 1),
+            () = upkeep::told(&mut stopped) => break,
+        }
+    }
+    for task in tasks.values() {
+        task.abort();
+    }
+    let identity = identity(&broker);
+    let goodbyes = nameservers.addrs().into_iter().map(|addr| {
+        let (nameservers, identity) = (nameservers.clone(), identity.clone());
+        tokio::spawn(async move {
+            match timeout(UNREGISTER_TIMEOUT, nameservers.unregister(&addr, &identity)).await {
+                Ok(Ok(())) => tracing::info!(addr, "unregister from nameserver"),
+                Ok(Err(error)) => tracing::warn!(addr, %error, "unregister from nameserver"),
+                Err(_) => tracing::warn!(addr, "unregister from nameserver: no answer"),
+            }
+        })
+    });
+    for goodbye in goodbyes.collect::<Vec<_>>() {
+        let _ = goodbye.await;
+    }
+}
+
+/// Registers with one nameserver for as long as it is in the list.
+async fn keep(
+    broker: Arc<Broker>,
+    nameservers: Nameservers,
+    addr: String,
+    mut changed: watch::Receiver<u64>,
+) {
+    let mut failures = 0u32;
+    loop {
+        changed.mark_unchanged();
+        let period = period(&broker);
+        let pause = match register(&broker, &nameservers, &addr).await {
+            Ok(()) => {
+                if failures > 0 {
+                    tracing::info!(addr, "registered with nameserver again");
+                }
+                failures = 0;
+                period
+            }
+            Err(error) => {
+                // Said once: a nameserver that is down for the night should not fill the log.
+                if failures == 0 {
+                    tracing::warn!(addr, error, "register with nameserver: it is tried again");
+                }
+                failures = failures.saturating_add(1);
+                RETRY_FIRST.saturating_mul(1 << failures.min(6).saturating_sub(1)).min(period)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            gone = changed.changed() => if gone.is_err() { return },
+        }
+    }
+}
+
+async fn register(broker: &Broker, nameservers: &Nameservers, addr: &str) -> Result<(), String> {
+    let registration = Registration {
+        identity: identity(broker),
+        ha_server_addr: broker.identity.ha_addr.clone(),
+        body: body(broker).map_err(|e| e.to_string())?,
+        ..Registration::default()
+    };
+    let limit = broker.settings.load().broker.register_broker_timeout_mills;
+    let limit = Duration::from_millis(u64::try_from(limit).unwrap_or(24_000));
+    let registered = timeout(limit, nameservers.register(addr, &registration))
+        .await
+        .map_err(|_| "no answer".to_owned())?
+        .map_err(|e| e.to_string())?;
+    if broker.topics.set_order(registered.order_topics.table.keys().map(String::as_str)) {
+        broker.topics_changed();
+    }
+    Ok(())
+}
+
+fn period(broker: &Broker) -> Duration {
+    let ms = broker.settings.load().broker.register_name_server_period;
+    Duration::from_millis(ms.clamp(*PERIOD_MS.start(), *PERIOD_MS.end()) as u64)
+}
+
+/// How often the list of nameservers is looked at.
+fn address_period(broker: &Broker) -> Duration {
+    let settings = broker.settings.load();
+    let ms = match settings.broker.fetch_namesrv_addr_by_address_server {
+        true => settings.broker.fetch_namesrv_addr_interval,
+        // Cheap, and a change of namesrvAddr at run time should act soon.
+        false => 1000,
+    };
+    Duration::from_millis(ms.max(100) as u64)
+}
+
+/// The nameservers now; `None` when the address server or DNS does not say.
+async fn addresses(broker: &Broker) -> Option<Vec<String>> {
+    let settings = broker.settings.load_full();
+    let b = &settings.broker;
+    if let Some(list) = b.namesrv_addr.as_deref().filter(|l| !l.trim().is_empty()) {
+        let addrs = split_addrs(list);
+        if !b.fetch_name_srv_addr_by_dns_lookup {
+            return Some(addrs);
+        }
+        return tokio::task::spawn_blocking(move || resolve_all(&addrs)).await.ok().flatten();
+    }
+    if !b.fetch_namesrv_addr_by_address_server {
+        return Some(Vec::new());
+    }
+    let path = format!("/rocketmq/{}", b.rmq_address_server_sub_group);
+    match timeout(FETCH_TIMEOUT, fetch(&b.rmq_address_server_domain, &path)).await {
+        Ok(Ok(list)) => Some(split_addrs(&list)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "ask the address server");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Every address behind the host names, as `fetchNameSrvAddrByDnsLookup` asks.
+fn resolve_all(addrs: &[String]) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    for addr in addrs {
+        let resolved = HostPort::parse(addr).ok()?.resolve().ok()?;
+        found.extend(resolved.iter().map(ToString::to_string));
+    }
+    found.sort();
+    found.dedup();
+    Some(found)
+}
+
+/// One HTTP GET, as little of it as an address server needs. A domain may carry its port; 8080 without.
+async fn fetch(domain: &str, path: &str) -> std::io::Result<String> {
+    let authority = if domain.contains(':') { domain.to_owned() } else { format!("{domain}:8080") };
+    let mut stream = TcpStream::connect(&authority).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {domain}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(FETCH_BYTES_MAX).read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let ok = head.split_whitespace().nth(1) == Some("200");
+    if ok {
+        Ok(body.trim().to_owned())
+    } else {
+        Err(std::io::Error::other("address server did not answer 200"))
+    }
+}
