@@ -33,12 +33,15 @@ pub enum Role {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Write the sample configuration files.
+    /// Write the sample configuration files, or the list of keys.
     #[command(name = "conf", hide = true)]
     Conf {
-        /// Folder to write to.
+        /// Folder to write the samples to.
         #[arg(long)]
-        write: PathBuf,
+        write: Option<PathBuf>,
+        /// File to write the list of all keys to.
+        #[arg(long)]
+        keys: Option<PathBuf>,
     },
 }
 

@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use oxmq_base::config::{
-    BrokerConfig, BrokerSettings, Effect, Key, MessageStoreConfig, NamesrvSettings, NettyServerConfig, Table,
+    BrokerConfig, BrokerSettings, Effect, Key, MessageStoreConfig, NamesrvSettings, NettyServerConfig,
+    REFUSED, Table,
 };
 
 /// What Apache's own samples set.
@@ -138,6 +139,52 @@ fn setting(out: &mut String, key: &Key, value: &str, in_force: bool) {
     out.push_str(&format!("{}{}={value}\n", if in_force { "" } else { "#" }, key.name));
 }
 
+/// The ledger of keys: what becomes of each key of Apache's configuration files.
+pub fn key_list() -> String {
+    let (broker, namesrv) = (BrokerSettings::default(), NamesrvSettings::default());
+    let mut out = String::from(
+        "# Configuration keys\n\n\
+         Every key of Apache RocketMQ 5.5.0's broker.conf and namesrv.conf is accepted, and answered by getBrokerConfig or\n\
+         getNamesrvConfig. This list is written from the settings in the source (`oxmq conf --keys docs/config-keys.md`).\n\n\
+         - **works**: it acts; *at once* when set at run time, otherwise from the next start.\n\
+         - **not yet**: its feature is not built; a value other than the default gets one warning at start.\n\
+         - **moot**: it tunes a part of Apache's program that OxMQ does not have.\n\
+         - **refused**: not built, and ignoring it would weaken a promise; such a start is refused with exit code 2.\n",
+    );
+    let sections: [(&str, &dyn Table); 9] = [
+        ("Broker", &broker.broker),
+        ("Store", &broker.store),
+        ("Network", &broker.server),
+        ("Outgoing connections", &broker.client),
+        ("TLS", &broker.tls),
+        ("Access control", &broker.auth),
+        ("Tiered storage", &broker.tiered),
+        ("Nameserver", &namesrv.namesrv),
+        ("Controller", &namesrv.controller),
+    ];
+    for (title, table) in sections {
+        out.push_str(&format!("\n## {title}\n\n| key | default | |\n| --- | --- | --- |\n"));
+        for (key, (name, value)) in table.keys().into_iter().zip(table.values()) {
+            let example = EXAMPLES.iter().any(|(k, _)| *k == name) || name == "brokerName";
+            let default = if example { String::new() } else { value.unwrap_or_default() };
+            out.push_str(&format!("| {name} | {default} | {} |\n", verdict(&key)));
+        }
+    }
+    out
+}
+
+fn verdict(key: &Key) -> String {
+    if let Some(refused) = REFUSED.iter().find(|r| r.key == key.name) {
+        return format!("**refused** unless default: {}", refused.reason);
+    }
+    match key.effect {
+        Effect::Acts if key.reload => format!("**works**, at once. {}", key.doc.concat().trim()),
+        Effect::Acts => format!("**works**. {}", key.doc.concat().trim()),
+        Effect::Later(feature) => format!("**not yet**: {feature}"),
+        Effect::Moot(reason) => format!("**moot**: {reason}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +198,13 @@ mod tests {
             let found = fs::read_to_string(folder.join(path)).unwrap_or_default();
             assert!(found == text, "conf/{path} differs from the settings; run: oxmq conf --write conf");
         }
+    }
+
+    #[test]
+    fn the_checked_in_list_of_keys_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config-keys.md");
+        let found = fs::read_to_string(path).unwrap_or_default();
+        assert!(found == key_list(), "run: oxmq conf --keys docs/config-keys.md");
     }
 
     /// A user who uncomments a line gets what it says, without a warning.

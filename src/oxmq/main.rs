@@ -34,12 +34,14 @@ fn main() -> ExitCode {
         Role::Broker(args) => run::broker(&args),
         Role::Standalone(args) => run::standalone(&args),
         Role::Admin { args } => run::admin(args),
-        Role::Conf { write } => match conf::write(&write) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(e) => {
-                eprintln!("cannot write to {}: {e}", write.display());
-                ExitCode::FAILURE
+        Role::Conf { write, keys } => {
+            let samples = write.map_or(Ok(()), |folder| conf::write(&folder));
+            let list = keys.map_or(Ok(()), |file| std::fs::write(file, conf::key_list()));
+            if let Err(e) = samples.and(list) {
+                eprintln!("cannot write: {e}");
+                return ExitCode::FAILURE;
             }
-        },
+            ExitCode::SUCCESS
+        }
     }
 }

@@ -354,3 +354,37 @@ fn the_scripts_pass_options_on_and_say_how_to_build() {
     assert_eq!(exit, 127);
     assert!(err.contains("cargo build --release"), "{err}");
 }
+
+/// Who has no Rust, or an old one, is told the one command to type.
+#[test]
+fn quickstart_says_how_to_get_a_compiler() {
+    for (cargo, words) in [
+        (
+            None,
+            "there is no cargo here. Install it with:\n  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs",
+        ),
+        (Some("1.94.1"), "this is 1.94.1. Update it with:\n  rustup update stable\n"),
+        (Some("1.9.0"), "this is 1.9.0. Update it with:\n  rustup update stable\n"),
+    ] {
+        let home = Home::new();
+        let bin = home.path().join("bin");
+        fs::create_dir(&bin).expect("creates");
+        for tool in ["sh", "dirname", "readlink", "sed", "head", "sort"] {
+            let found =
+                ["/usr/bin", "/bin"].map(|d| Path::new(d).join(tool)).into_iter().find(|p| p.exists());
+            std::os::unix::fs::symlink(found.expect("a POSIX tool"), bin.join(tool)).expect("links");
+        }
+        if let Some(version) = cargo {
+            let path = bin.join("cargo");
+            fs::write(&path, format!("#!/bin/sh\necho 'cargo {version} (abc 2026-01-01)'\n"))
+                .expect("writes");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(&path, mode).expect("sets");
+        }
+        let mut quickstart = script(&home, "quickstart", &[]);
+        quickstart.env_remove("OXMQ_BIN").env("PATH", &bin);
+        let (exit, _, err) = outcome(quickstart.output().expect("runs"));
+        assert_eq!(exit, 1);
+        assert!(err.contains("OxMQ needs Rust 1.") && err.contains(words), "{err}");
+    }
+}
