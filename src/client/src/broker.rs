@@ -164,9 +164,26 @@ impl Brokers {
         Ok(answer.body().clone())
     }
 
-    /// SEND_MESSAGE_V2 310.
-    pub async fn send(&self, addr: &str, header: &SendV2<'_>, body: &[u8]) -> Result<SendReply, ClientError> {
-        self.remote.get(addr, RequestCode::SEND_MESSAGE_V2, |ext| header.encode(ext), body).await?.header()
+    /// SEND_MESSAGE_V2 310. Beside SUCCESS the codes FLUSH_DISK_TIMEOUT, FLUSH_SLAVE_TIMEOUT and SLAVE_NOT_AVAILABLE
+    /// mean "stored", so they are returned, not errors.
+    pub async fn send(
+        &self,
+        addr: &str,
+        header: &SendV2<'_>,
+        body: &[u8],
+    ) -> Result<(ResponseCode, SendReply), ClientError> {
+        let code = RequestCode::SEND_MESSAGE_V2;
+        let answer = self.remote.ask(addr, code, |ext| header.encode(ext), body).await?;
+        let stored = [
+            ResponseCode::SUCCESS,
+            ResponseCode::FLUSH_DISK_TIMEOUT,
+            ResponseCode::FLUSH_SLAVE_TIMEOUT,
+            ResponseCode::SLAVE_NOT_AVAILABLE,
+        ];
+        if !stored.contains(&answer.code) {
+            return Err(answer.refusal());
+        }
+        Ok((answer.code, answer.header()?))
     }
 
     /// PULL_MESSAGE 11. A held pull is answered after `suspend_timeout_ms` at the latest: give the remote more time.

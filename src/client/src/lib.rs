@@ -2,7 +2,10 @@
 //! admin commands need, what the quickstart and the benchmarks need. Not a client library for applications.
 
 pub mod broker;
+pub mod consumer;
 pub mod nameserver;
+pub mod producer;
 mod remote;
+pub mod routes;
 
 pub use remote::{Answer, ClientError, Remote};
