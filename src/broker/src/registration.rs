@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oxmq_base::names::HostPort;
+use oxmq_base::names;
 use oxmq_client::nameserver::{BrokerIdentity, Nameservers, Registration, split_addrs};
 use oxmq_protocol::body::data_version::DataVersion;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::json;
 use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -31,8 +29,6 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const UNREGISTER_TIMEOUT: Duration = Duration::from_millis(800);
 /// How long the address server has to answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest answer of the address server.
-const FETCH_BYTES_MAX: u64 = 64 * 1024;
 
 /// The body of REGISTER_BROKER (103), written from the live table. Java: `RegisterBrokerBody`.
 #[derive(Serialize)]
@@ -212,53 +208,32 @@ fn address_period(broker: &Broker) -> Duration {
 async fn addresses(broker: &Broker) -> Option<Vec<String>> {
     let settings = broker.settings.load_full();
     let b = &settings.broker;
-    if let Some(list) = b.namesrv_addr.as_deref().filter(|l| !l.trim().is_empty()) {
-        let addrs = split_addrs(list);
-        if !b.fetch_name_srv_addr_by_dns_lookup {
-            return Some(addrs);
-        }
-        return tokio::task::spawn_blocking(move || resolve_all(&addrs)).await.ok().flatten();
+    let list = b.namesrv_addr.as_deref().filter(|l| !l.trim().is_empty());
+    if let Some(list) = list
+        && !b.fetch_name_srv_addr_by_dns_lookup
+    {
+        return Some(split_addrs(list));
     }
-    if !b.fetch_namesrv_addr_by_address_server {
+    if list.is_none() && !b.fetch_namesrv_addr_by_address_server {
         return Some(Vec::new());
     }
-    let path = format!("/rocketmq/{}", b.rmq_address_server_sub_group);
-    match timeout(FETCH_TIMEOUT, fetch(&b.rmq_address_server_domain, &path)).await {
-        Ok(Ok(list)) => Some(split_addrs(&list)),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "ask the address server");
+    // Both block, for as long as DNS or the address server does.
+    let asked = tokio::task::spawn_blocking(move || {
+        let b = &settings.broker;
+        match b.namesrv_addr.as_deref().filter(|l| !l.trim().is_empty()) {
+            Some(list) => names::by_dns(&names::parse_list(list).map_err(std::io::Error::other)?),
+            None => names::by_address_server(
+                &b.rmq_address_server_domain,
+                &b.rmq_address_server_sub_group,
+                FETCH_TIMEOUT,
+            ),
+        }
+    });
+    match asked.await.ok()? {
+        Ok(found) => Some(found.iter().map(ToString::to_string).collect()),
+        Err(error) => {
+            tracing::debug!(%error, "look for nameservers");
             None
         }
-        Err(_) => None,
-    }
-}
-
-/// Every address behind the host names, as `fetchNameSrvAddrByDnsLookup` asks.
-fn resolve_all(addrs: &[String]) -> Option<Vec<String>> {
-    let mut found = Vec::new();
-    for addr in addrs {
-        let resolved = HostPort::parse(addr).ok()?.resolve().ok()?;
-        found.extend(resolved.iter().map(ToString::to_string));
-    }
-    found.sort();
-    found.dedup();
-    Some(found)
-}
-
-/// One HTTP GET, as little of it as an address server needs. A domain may carry its port; 8080 without.
-async fn fetch(domain: &str, path: &str) -> std::io::Result<String> {
-    let authority = if domain.contains(':') { domain.to_owned() } else { format!("{domain}:8080") };
-    let mut stream = TcpStream::connect(&authority).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {domain}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(FETCH_BYTES_MAX).read_to_end(&mut answer).await?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let ok = head.split_whitespace().nth(1) == Some("200");
-    if ok {
-        Ok(body.trim().to_owned())
-    } else {
-        Err(std::io::Error::other("address server did not answer 200"))
     }
 }
