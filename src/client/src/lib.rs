@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod consumer;
+pub mod demo;
 pub mod nameserver;
 pub mod producer;
 mod remote;
