@@ -1,0 +1,182 @@
+package oxmq.compat.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.MethodOrderer;
+import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestMethodOrder;
+import oxmq.compat.support.AdminShell;
+import oxmq.compat.support.ClientTest;
+import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Env;
+import oxmq.compat.support.Fork;
+import oxmq.compat.support.Received;
+
+/**
+ * Apache's own mqadmin. What it prints is compared, after masking what differs from run to run, with what it prints
+ * for Apache's servers: src/test/resources/mqadmin/NAME.txt, written by -Dtarget=apache -Dupdate.golden=true.
+ */
+@TestMethodOrder(MethodOrderer.OrderAnnotation.class)
+class MqAdminTest extends ClientTest {
+    private static final Path GOLDEN = Path.of("src/test/resources/mqadmin");
+    private static final String TOPIC = "AdminTopic";
+    private static final String GROUP = "AdminGroup";
+    private static Cluster own;
+    private static Fork shell;
+
+    @BeforeAll
+    static void start() {
+        own = new Cluster().addNamesrv().addBroker("broker-a");
+        shell = new Fork(AdminShell.class, Fork.apacheClasspath(), List.of("-Drocketmq.home.dir=" + own.namesrv().dir,
+            "-Duser.timezone=UTC", "-Drmq.logback.configurationFile=" + Path.of("src/test/resources/quiet-logback.xml").toAbsolutePath()));
+    }
+
+    @AfterAll
+    static void stop() {
+        shell.close();
+        own.close();
+    }
+
+    @Override
+    protected Cluster cluster() {
+        return own;
+    }
+
+    private static List<String> run(String command, String... arguments) {
+        shell.say(command + " " + String.join(" ", arguments) + " -n " + own.namesrvAddr());
+        List<String> lines = shell.until(AdminShell.END, Duration.ofSeconds(60));
+        while (!lines.isEmpty() && lines.get(lines.size() - 1).isBlank()) {
+            lines.remove(lines.size() - 1);
+        }
+        return lines;
+    }
+
+    /** Addresses, client ids, times and versions out; columns collapse as their width depends on what is in them. */
+    private static String mask(String line) {
+        return line.replaceAll("127\\.0\\.0\\.1:\\d+", "ADDRESS").replaceAll("[\\w.:%-]+@\\d+#\\d+", "CLIENT")
+            .replaceAll("client_[0-9a-z]+", "INSTANCE").replaceAll("\\d{4}-\\d\\d-\\d\\d[ ,]+\\d\\d:\\d\\d:\\d\\d(,\\d+)?", "TIME")
+            .replaceAll("\\b\\d{1,3}(\\.\\d{1,3}){3}@\\S+", "CLIENT").replaceAll("\\b(pg|cg)_[0-9a-z]+", "GROUP")
+            .replaceAll("-?\\d+\\.\\d+(E-?\\d+)?", "N.N").replaceAll("V\\d_\\d_\\d\\w*", "VERSION").replaceAll("[ \\t]+", " ").trim();
+    }
+
+    private static void compare(String name, List<String> lines) throws IOException {
+        String text = lines.stream().map(MqAdminTest::mask).filter(l -> !l.isEmpty() && !l.startsWith("at "))
+            .collect(Collectors.joining("\n")) + "\n";
+        Path file = GOLDEN.resolve(name + ".txt");
+        if (Boolean.getBoolean("update.golden")) {
+            assertTrue(Env.apache(), "golden output comes from Apache's servers");
+            Files.createDirectories(GOLDEN);
+            Files.writeString(file, text);
+        }
+        assertEquals(Files.readString(file), text, name);
+    }
+
+    private static List<String> sorted(List<String> lines) {
+        return lines.stream().map(MqAdminTest::mask).sorted().toList();
+    }
+
+    private static long number(List<String> lines, String pattern) {
+        for (String line : lines) {
+            Matcher matcher = Pattern.compile(pattern).matcher(line);
+            if (matcher.find()) {
+                return Long.parseLong(matcher.group(1));
+            }
+        }
+        throw new AssertionError("no " + pattern + " in " + String.join("\n", lines));
+    }
+
+    @Test
+    @Order(1)
+    void topicsAndGroups() throws Exception {
+        compare("updateTopic", run("updateTopic", "-c", Cluster.NAME, "-t", TOPIC, "-r", "4", "-w", "4", "-p", "6"));
+        compare("updateTopic-broker", run("updateTopic", "-b", own.broker().address(), "-t", TOPIC + "2", "-r", "2", "-w", "2", "-o", "true"));
+        compare("updateSubGroup", run("updateSubGroup", "-c", Cluster.NAME, "-g", GROUP, "-r", "5", "-q", "1"));
+        Env.await("routes", SOON, () -> run("topicList").stream().anyMatch(l -> l.contains(TOPIC + "2")));
+        compare("topicList", sorted(run("topicList")));
+        compare("topicRoute", run("topicRoute", "-t", TOPIC));
+        compare("topicRoute-missing", first(run("topicRoute", "-t", "NoSuchTopic"), 1));
+        compare("clusterList", run("clusterList").stream().map(l -> l.replaceAll("(N|\\d)[\\d.]*\\(.*", "")).toList());
+        compare("deleteTopic", run("deleteTopic", "-c", Cluster.NAME, "-t", TOPIC + "2"));
+        Env.await("gone", SOON, () -> run("topicList").stream().noneMatch(l -> l.contains(TOPIC + "2")));
+        compare("topicList-after", sorted(run("topicList")));
+    }
+
+    private static List<String> first(List<String> lines, int n) {
+        return lines.subList(0, Math.min(n, lines.size()));
+    }
+
+    @Test
+    @Order(2)
+    void figuresMoveWithTraffic() throws Exception {
+        compare("topicStatus-empty", run("topicStatus", "-t", TOPIC));
+        compare("consumerProgress-nobody", first(run("consumerProgress", "-g", GROUP), 1));
+        compare("consumerConnection-nobody", first(run("consumerConnection", "-g", GROUP), 1));
+        DefaultMQProducer producer = configure(new DefaultMQProducer("AdminProducers"));
+        producer.setInstanceName("producer");
+        producer.start();
+        later(producer::shutdown);
+        compare("producerConnection-nobody", first(run("producerConnection", "-g", "NoProducers", "-t", TOPIC), 1));
+        Received received = new Received();
+        DefaultMQPushConsumer consumer = newConsumer(GROUP, TOPIC, "*");
+        consumer.registerMessageListener(received.listener());
+        start(consumer);
+        Set<String> texts = new TreeSet<>();
+        for (int i = 0; i < 40; i++) {
+            producer.send(message(TOPIC, "m-" + i), new org.apache.rocketmq.common.message.MessageQueue(TOPIC, "broker-a", i % 4));
+            texts.add("m-" + i);
+        }
+        received.awaitExactly(texts, SOON);
+        compare("topicStatus", run("topicStatus", "-t", TOPIC));
+        for (int i = 0; i < 4; i++) {
+            int queue = i;
+            Env.await("offsets", SOON, () -> Cluster.offset(own.broker(), GROUP, TOPIC, queue) == 10);
+        }
+        compare("consumerProgress", run("consumerProgress", "-g", GROUP));
+        compare("consumerConnection", run("consumerConnection", "-g", GROUP));
+        compare("producerConnection", run("producerConnection", "-g", "AdminProducers", "-t", TOPIC));
+        consumer.shutdown();
+        send(producer, TOPIC, "lag", 8);
+        assertEquals(8, number(run("consumerProgress", "-g", GROUP), "Consume Diff Total: (\\d+)"));
+    }
+
+    @Test
+    @Order(3)
+    void brokerStatusHasEveryKeyOfApache() throws Exception {
+        List<String> lines = run("brokerStatus", "-b", own.broker().address());
+        Set<String> keys = new TreeSet<>();
+        for (String line : lines) {
+            String key = line.trim().split("\\s*:\\s*", 2)[0].trim();
+            // Keys of levels and paths differ with configuration and folder.
+            keys.add(key.replaceAll("commitLogDiskRatio_/.*", "commitLogDiskRatio_PATH"));
+        }
+        List<String> wanted = new ArrayList<>(keys);
+        Path file = GOLDEN.resolve("brokerStatus-keys.txt");
+        if (Boolean.getBoolean("update.golden")) {
+            Files.writeString(file, String.join("\n", wanted) + "\n");
+        }
+        Set<String> missing = new TreeSet<>(Files.readAllLines(file));
+        missing.removeAll(keys);
+        assertEquals(Set.of(), missing, "keys that Apache's broker has");
+        // 48 messages were put, the first 40 of them were read.
+        assertTrue(number(lines, "^msgPutTotalTodayNow\\s*: (\\d+)") >= 48, "puts");
+        assertTrue(number(lines, "^msgGetTotalTodayNow\\s*: (\\d+)") >= 40, "gets");
+        assertTrue(number(lines, "^commitLogMaxOffset\\s*: (\\d+)") > 48 * 100, "bytes");
+    }
+}

@@ -1,0 +1,125 @@
+package oxmq.compat.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
+import oxmq.compat.support.ClientTest;
+import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Env;
+import oxmq.compat.support.Json;
+import oxmq.compat.support.Received;
+import oxmq.compat.support.Wire;
+
+/** What is not built yet is refused with the code that switched-off features have, and nothing is stored. */
+class RefusedTest extends ClientTest {
+    private final String topic = Env.unique("Refused");
+
+    private void assertNothingStored() {
+        for (int i = 0; i < 2; i++) {
+            assertEquals(0, Cluster.maxOffset(cluster().broker(), topic, i));
+        }
+    }
+
+    private int refusal(Consumer<Message> change) throws Exception {
+        cluster().topic(topic, 2);
+        Message message = message(topic, "x");
+        change.accept(message);
+        DefaultMQProducer producer = producer();
+        producer.setRetryTimesWhenSendFailed(0);
+        int code = assertThrows(MQBrokerException.class, () -> producer.send(message)).getResponseCode();
+        assertNothingStored();
+        return code;
+    }
+
+    private static void property(Message message, String name, String value) throws Exception {
+        // putUserProperty keeps the system's names from users.
+        org.apache.rocketmq.common.message.MessageAccessor.putProperty(message, name, value);
+    }
+
+    @Test
+    @DisabledIfSystemProperty(named = "target", matches = "apache", disabledReason = "Apache has transactions")
+    void halfMessages() throws Exception {
+        cluster().topic(topic, 2);
+        TransactionMQProducer producer = configure(new TransactionMQProducer(Env.unique("tx")));
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+        });
+        producer.setRetryTimesWhenSendFailed(0);
+        producer.start();
+        later(producer::shutdown);
+        MQClientException refused = assertThrows(MQClientException.class, () -> producer.sendMessageInTransaction(message(topic, "x"), null));
+        assertTrue(String.valueOf(refused.getCause()).contains("CODE: 16"), String.valueOf(refused.getCause()));
+        assertNothingStored();
+    }
+
+    @Test
+    @DisabledIfSystemProperty(named = "target", matches = "apache", disabledReason = "Apache has timers")
+    void timers() throws Exception {
+        String soon = "" + (System.currentTimeMillis() + 5_000);
+        for (Map.Entry<String, String> e : Map.of("TIMER_DELIVER_MS", soon, "TIMER_DELAY_SEC", "5", "TIMER_DELAY_MS", "5000").entrySet()) {
+            assertEquals(13, refusal(m -> {
+                try {
+                    property(m, e.getKey(), e.getValue());
+                } catch (Exception x) {
+                    throw new IllegalStateException(x);
+                }
+            }), e.getKey());
+        }
+    }
+
+    /** The same on Apache, whose enablePropertyFilter is off as well by default. */
+    @Test
+    void sqlFilters() throws Exception {
+        cluster().topic(topic, 2);
+        DefaultMQPushConsumer consumer = configure(new DefaultMQPushConsumer(Env.unique("sql")));
+        consumer.subscribe(topic, MessageSelector.bySql("a > 5"));
+        consumer.registerMessageListener(new Received().listener());
+        MQClientException refused = assertThrows(MQClientException.class, consumer::start);
+        assertTrue(refused.getResponseCode() == 1 || refused.getMessage().contains("CODE: 1"), refused.toString());
+        consumer.shutdown();
+        String address = cluster().broker().address();
+        String body = "{\"clientId\":\"c\",\"group\":\"g\",\"subscriptionData\":{\"classFilterMode\":false,\"codeSet\":[],\"expressionType\":"
+            + "\"SQL92\",\"subString\":\"a > 5\",\"subVersion\":1,\"tagsSet\":[],\"topic\":" + Json.quote(topic) + "}}";
+        assertEquals(1, Wire.ask(address, 46, Map.of(), body.getBytes(StandardCharsets.UTF_8)).code());
+        assertEquals(0, Wire.ask(address, 46, Map.of(), body.replace("SQL92", "TAG").getBytes(StandardCharsets.UTF_8)).code());
+        Wire.Answer pull = Wire.ask(address, 11, Wire.ext("consumerGroup", Env.unique("g"), "topic", topic, "queueId", "0",
+            "queueOffset", "0", "maxMsgNums", "32", "sysFlag", "4", "commitOffset", "0", "suspendTimeoutMillis", "1000",
+            "subscription", "a > 5", "subVersion", "1", "expressionType", "SQL92"), new byte[0]);
+        assertEquals(1, pull.code(), pull.remark());
+    }
+
+    @Test
+    @DisabledIfSystemProperty(named = "target", matches = "apache", disabledReason = "Apache has POP")
+    void pop() {
+        cluster().topic(topic, 2);
+        for (int code : List.of(200050, 200051, 200053, 200054, 200055, 200151)) {
+            assertEquals(3, Wire.ask(cluster().broker().address(), code, Wire.ext("consumerGroup", "g", "topic", topic, "queueId", "-1",
+                "maxMsgNums", "1", "invisibleTime", "1000", "pollTime", "100", "bornTime", "0", "initMode", "0"), new byte[0]).code());
+        }
+    }
+}
