@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use oxmq_base::clock::SharedClock;
 use oxmq_base::config::BrokerSettings;
+use oxmq_protocol::body::data_version::DataVersion;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::frame::SerializeType;
 use oxmq_protocol::message::id::UniqKeys;
 use oxmq_store::{AppendError, Queue, Store};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::figures::Figures;
@@ -25,6 +27,7 @@ use crate::services::locks::QueueLocks;
 use crate::services::offsets::Offsets;
 use crate::services::producers::Producers;
 use crate::services::progress::Progress;
+use crate::services::rates::Rates;
 use crate::services::schedule::Levels;
 use crate::services::topics::{SharedTopic, Topics, perm};
 use crate::services::waiting::Waiting;
@@ -91,6 +94,10 @@ pub struct Broker {
     pub progress: Progress,
     /// Counters.
     pub figures: Figures,
+    /// Rates by topic and by group.
+    pub rates: Rates,
+    /// How often the settings were changed; held while they are.
+    pub config_version: Mutex<DataVersion>,
     /// Pools for what may wait.
     pub lanes: Lanes,
     /// Makes UNIQ_KEY for senders that made none.

@@ -169,6 +169,7 @@ fn deliver(broker: &Broker, record: &RecordView<'_>) -> bool {
     match broker.store.append(&queue, &draft) {
         Ok(appended) => {
             broker.figures.put(1, appended.size as usize);
+            broker.rates.put(name, 1);
             true
         }
         Err(error) => {

@@ -67,16 +67,54 @@ const fn on(code: RC, lane: Lane, f: fn(&Call<'_>) -> Answer) -> Route {
     Route { code, lane, ports: Ports::All, handler: Handler::Plain(f) }
 }
 
-use Lane::Disk;
+use Lane::{Admin, Disk, Inline};
 
 /// Every request that the broker serves, in ascending order of codes.
 #[rustfmt::skip]
 pub static TABLE: &[Route] = &[
     hot(RC::SEND_MESSAGE, Ports::All, p::send::handle),
     hot(RC::PULL_MESSAGE, Ports::Main, p::pull::handle),
+    on(RC::QUERY_CONSUMER_OFFSET, Inline, p::offset::query),
+    on(RC::UPDATE_CONSUMER_OFFSET, Inline, p::offset::update),
+    on(RC::UPDATE_AND_CREATE_TOPIC, Admin, p::topic_admin::update),
+    on(RC::UPDATE_AND_CREATE_TOPIC_LIST, Admin, p::topic_admin::update_list),
+    on(RC::GET_ALL_TOPIC_CONFIG, Admin, p::topic_admin::all),
+    on(RC::UPDATE_BROKER_CONFIG, Admin, p::config::update),
+    on(RC::GET_BROKER_CONFIG, Admin, p::config::get),
+    on(RC::GET_BROKER_RUNTIME_INFO, Admin, p::runtime::info),
+    on(RC::SEARCH_OFFSET_BY_TIMESTAMP, Disk, p::offset::search),
+    on(RC::GET_MAX_OFFSET, Inline, p::offset::max),
+    on(RC::GET_MIN_OFFSET, Inline, p::offset::min),
+    on(RC::GET_EARLIEST_MSG_STORETIME, Disk, p::offset::earliest),
+    on(RC::VIEW_MESSAGE_BY_ID, Disk, p::view::by_id),
+    on(RC::HEART_BEAT, Inline, p::client::heartbeat),
+    on(RC::UNREGISTER_CLIENT, Inline, p::client::unregister),
     on(RC::CONSUMER_SEND_MSG_BACK, Disk, p::send_back::handle),
+    on(RC::GET_CONSUMER_LIST_BY_GROUP, Inline, p::client::consumer_list),
+    on(RC::LOCK_BATCH_MQ, Inline, p::lock::lock),
+    on(RC::UNLOCK_BATCH_MQ, Inline, p::lock::unlock),
+    on(RC::GET_ALL_CONSUMER_OFFSET, Admin, p::stats::all_offsets),
+    on(RC::GET_ALL_DELAY_OFFSET, Admin, p::stats::all_delay_offsets),
+    on(RC::CHECK_CLIENT_CONFIG, Inline, p::client::check_client_config),
+    on(RC::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, Admin, p::group_admin::update),
+    on(RC::GET_ALL_SUBSCRIPTIONGROUP_CONFIG, Admin, p::group_admin::all),
+    on(RC::GET_TOPIC_STATS_INFO, Admin, p::stats::topic),
+    on(RC::GET_CONSUMER_CONNECTION_LIST, Admin, p::stats::consumers),
+    on(RC::GET_PRODUCER_CONNECTION_LIST, Admin, p::stats::producers),
+    on(RC::DELETE_SUBSCRIPTIONGROUP, Admin, p::group_admin::delete),
+    on(RC::GET_CONSUME_STATS, Admin, p::stats::consume),
+    on(RC::DELETE_TOPIC_IN_BROKER, Admin, p::topic_admin::delete),
+    on(RC::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST, Admin, p::group_admin::update_list),
+    on(RC::QUERY_TOPIC_CONSUME_BY_WHO, Admin, p::stats::topic_groups),
+    on(RC::GET_SYSTEM_TOPIC_LIST_FROM_BROKER, Admin, p::topic_admin::system_list),
     hot(RC::SEND_MESSAGE_V2, Ports::All, p::send::handle),
     hot(RC::SEND_BATCH_MESSAGE, Ports::All, p::send::handle),
+    on(RC::GET_ALL_PRODUCER_INFO, Admin, p::stats::all_producers),
+    on(RC::QUERY_TOPICS_BY_CONSUMER, Admin, p::stats::group_topics),
+    on(RC::QUERY_SUBSCRIPTION_BY_CONSUMER, Admin, p::stats::subscription),
+    on(RC::GET_TOPIC_CONFIG, Admin, p::topic_admin::get),
+    on(RC::GET_SUBSCRIPTIONGROUP_CONFIG, Admin, p::group_admin::get),
+    on(RC::UPDATE_AND_GET_GROUP_FORBIDDEN, Admin, p::group_admin::forbidden),
     hot(RC::LITE_PULL_MESSAGE, Ports::Main, p::pull::handle),
 ];
 

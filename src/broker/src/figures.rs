@@ -30,6 +30,16 @@ pub struct Totals {
     pub transferred: u64,
 }
 
+/// The counters at the last two midnights; all 0 for one before the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Days {
+    /// At the midnight before the last.
+    pub yesterday: Totals,
+    /// At the last midnight.
+    pub today: Totals,
+    day: Option<i64>,
+}
+
 /// A rate over 10 s, 1 min and 10 min, per second.
 pub type Rates = [f64; 3];
 
@@ -43,6 +53,7 @@ pub struct Figures {
     get_miss: AtomicU64,
     transferred: AtomicU64,
     samples: Mutex<VecDeque<Totals>>,
+    days: Mutex<Days>,
 }
 
 impl Figures {
@@ -78,6 +89,21 @@ impl Figures {
             get_miss: self.get_miss.load(Relaxed),
             transferred: self.transferred.load(Relaxed),
         }
+    }
+
+    /// To be called often, with the number of the local day: notes the counters when it changes.
+    pub fn midnight(&self, day: i64, at_ms: u64) {
+        let mut days = self.days.lock();
+        if days.day.is_some_and(|known| known != day) {
+            days.yesterday = days.today;
+            days.today = self.totals(at_ms);
+        }
+        days.day = Some(day);
+    }
+
+    /// The counters at the last two midnights.
+    pub fn days(&self) -> Days {
+        *self.days.lock()
     }
 
     /// To be called every second.
@@ -119,5 +145,16 @@ mod tests {
         assert_eq!((ten, ten_minutes), (5.0, 1.4));
         assert!((minute - (50.0 + 50.0) / 60.0).abs() < 1e-9);
         assert_eq!(Figures::default().rates(5, |t| t.put), [0.0; 3]);
+    }
+
+    #[test]
+    fn midnights_note_the_counters() {
+        let figures = Figures::default();
+        for (day, yesterday, today) in [(7, 0, 0), (7, 0, 0), (8, 0, 2), (8, 0, 2), (9, 2, 4)] {
+            figures.midnight(day, 5);
+            let days = figures.days();
+            assert_eq!((days.yesterday.put, days.today.put), (yesterday, today), "day {day}");
+            figures.put(1, 1);
+        }
     }
 }

@@ -12,12 +12,14 @@ use oxmq_base::config::{BrokerRole, FlushDiskType};
 use oxmq_base::names;
 use oxmq_client::Remote;
 use oxmq_client::nameserver::Nameservers;
+use oxmq_protocol::body::data_version::DataVersion;
 use oxmq_protocol::frame::SerializeType;
 use oxmq_protocol::message::id::UniqKeys;
 use oxmq_remoting::client::{Client, ClientConfig};
 use oxmq_remoting::server::{self, Server, ServerConfig};
 use oxmq_remoting::tls::{Tls, TlsError, TlsSettings};
 use oxmq_store::{FlushMode, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -29,7 +31,7 @@ use crate::lanes::Lanes;
 use crate::services::file::{ConfigFile, LoadError};
 use crate::services::schedule::{Levels, LevelsError};
 use crate::services::topics::TopicOptions;
-use crate::services::{consumers, groups, locks, offsets, producers, progress, topics, waiting};
+use crate::services::{consumers, groups, locks, offsets, producers, progress, rates, topics, waiting};
 use crate::{registration, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
@@ -200,6 +202,8 @@ fn assemble(
         settings: ArcSwap::from_pointee(settings),
         config_file,
         figures: Figures::default(),
+        rates: rates::Rates::default(),
+        config_version: Mutex::new(DataVersion::at(boot_ms)),
         lanes: Lanes::new(tokio::runtime::Handle::current()),
         register: Notify::new(),
         persist: Notify::new(),

@@ -65,6 +65,7 @@ async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         }
         notify::consumers_changed(&broker, &departures.notices);
         broker.locks.expire();
+        broker.rates.sample(broker.clock.mono_ms());
     }
 }
 
@@ -81,6 +82,7 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         let mut with_offsets = false;
         if ticked {
             broker.figures.sample(now);
+            broker.figures.midnight(local_day(broker.clock.wall_ms()), now);
             broker.progress.observe(broker.store.written(), broker.store.flushed());
             if now >= offsets_due_ms {
                 with_offsets = true;
@@ -94,6 +96,13 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
             tracing::error!("saving the configuration files panicked");
         }
     }
+}
+
+/// The number of the day where the broker stands: `brokerStatus` counts messages from its midnight.
+fn local_day(wall_ms: i64) -> i64 {
+    let Ok(now) = jiff::Timestamp::from_millisecond(wall_ms) else { return 0 };
+    let offset = jiff::tz::TimeZone::system().to_offset(now).seconds();
+    (wall_ms.div_euclid(1000) + i64::from(offset)).div_euclid(86_400)
 }
 
 /// Writes every file of `config/` that has changed.

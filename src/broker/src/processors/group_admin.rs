@@ -99,11 +99,17 @@ pub fn forbidden(call: &Call<'_>) -> Answer {
     let groups = &call.broker.groups;
     let header: UpdateGroupForbidden = call.header()?;
     if let Some(readable) = header.readable {
-        tracing::info!(group = header.group, topic = header.topic, readable, "reading is allowed or forbidden");
+        tracing::info!(
+            group = header.group,
+            topic = header.topic,
+            readable,
+            "reading is allowed or forbidden"
+        );
         groups.set_read_forbidden(&header.group, &header.topic, !readable);
         groups.save().map_err(|e| not_saved(&e))?;
     }
     let readable = !groups.is_read_forbidden(&header.group, &header.topic);
-    let body = GroupForbidden { group: Some(header.group), readable: Some(readable), topic: Some(header.topic) };
+    let body =
+        GroupForbidden { group: Some(header.group), readable: Some(readable), topic: Some(header.topic) };
     Ok(Reply::json(&body)?.remark(""))
 }

@@ -1,6 +1,15 @@
 //! What the broker does for a request: one family a file, functions only. Whatever has state is a service.
 
+pub mod client;
+pub mod config;
+pub mod group_admin;
+pub mod lock;
+pub mod offset;
 pub mod outgoing;
 pub mod pull;
+pub mod runtime;
 pub mod send;
 pub mod send_back;
+pub mod stats;
+pub mod topic_admin;
+pub mod view;

@@ -41,7 +41,8 @@ pub fn update(call: &Call<'_>) -> Answer {
     if !broker.topics.contains(&topic) {
         return Err(Reply::because(Code::TOPIC_NOT_EXIST, format!("Topic {topic} not exist!")));
     }
-    let invalid = |what: &str| Reply::because(Code::INVALID_PARAMETER, format!("{what} is null, topic is {topic}"));
+    let invalid =
+        |what: &str| Reply::because(Code::INVALID_PARAMETER, format!("{what} is null, topic is {topic}"));
     let queue = header.queue_id.ok_or_else(|| invalid("QueueId"))?;
     let offset = header.commit_offset.ok_or_else(|| invalid("Offset"))?;
     // What a consumer commits before it has heard of the reset would undo it.

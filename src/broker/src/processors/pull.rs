@@ -21,6 +21,7 @@ use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::Call;
 use crate::reply::{FAQ, Reply, send_late};
+use crate::services::groups::SharedGroup;
 use crate::services::hold::{Ready, Token, Want};
 use crate::services::subscription::{SharedSubscription, Subscription};
 use crate::services::topics::perm;
@@ -52,7 +53,7 @@ pub struct Wanted {
     /// How long to hold it at most, in ms; `None` for not at all.
     hold_ms: Option<i64>,
     topic_sys_flag: i32,
-    group_sys_flag: i32,
+    group: SharedGroup,
 }
 
 impl Wanted {
@@ -171,7 +172,7 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         subscription,
         hold_ms: held.then_some(hold_ms.clamp(0, HOLD_MS_MAX)),
         topic_sys_flag: topic.topic_sys_flag,
-        group_sys_flag: group.group_sys_flag,
+        group,
     };
     broker.offsets.commit_pull(&group_name, &name, header.queue_id, header.queue_offset);
     Ok(wanted)
@@ -247,6 +248,14 @@ fn registered(
     Ok(Some(subscription))
 }
 
+fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
+    broker.figures.pulled(outcome);
+    if outcome.count > 0 {
+        let group = wanted.group.group_name.as_deref().unwrap_or_default();
+        broker.rates.got(group, wanted.queue.topic(), u64::from(outcome.count));
+    }
+}
+
 /// Reads and answers, or holds. `resumed` is absent on the first run; on a later one it has the deadline, or nothing
 /// once that has passed.
 fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
@@ -256,7 +265,7 @@ fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, o
     SLICES.with_borrow_mut(|slices| {
         slices.clear();
         let outcome = read(broker, &wanted, slices);
-        broker.figures.pulled(&outcome);
+        count(broker, &wanted, &outcome);
         match next_step(broker, &wanted, &outcome, resumed) {
             Step::Answer => answer(broker, &wanted, &outcome, slices, out),
             Step::Hold { from, deadline_ms } => {
@@ -362,7 +371,7 @@ fn write_header(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, out: &m
         w.int("minOffset", outcome.min_offset);
         w.int("maxOffset", outcome.max_offset);
         w.int("topicSysFlag", i64::from(wanted.topic_sys_flag));
-        w.int("groupSysFlag", i64::from(wanted.group_sys_flag));
+        w.int("groupSysFlag", i64::from(wanted.group.group_sys_flag));
     });
 }
 
@@ -373,7 +382,7 @@ fn run_cold(broker: &Arc<Broker>, wanted: Wanted, out: &mut Outbox) {
         let (broker, wanted) = (task_broker, task_wanted);
         let mut slices = Vec::new();
         let outcome = read(&broker, &wanted, &mut slices);
-        broker.figures.pulled(&outcome);
+        count(&broker, &wanted, &outcome);
         if wanted.oneway {
             return;
         }

@@ -251,6 +251,7 @@ fn send_one<'s>(
     };
     let appended = broker.store.append(&queue, &draft).map_err(|e| broker.append_error(&e))?;
     broker.figures.put(1, appended.size as usize);
+    broker.rates.put(queue.topic(), 1);
 
     scratch.ids.clear();
     id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
@@ -361,6 +362,7 @@ fn send_batch<'s>(
     broker.store.append_batch(&queue, &drafts, &mut scratch.appended).map_err(|e| broker.append_error(&e))?;
     let bytes = scratch.appended.iter().map(|a| a.size as usize).sum();
     broker.figures.put(drafts.len(), bytes);
+    broker.rates.put(queue.topic(), drafts.len() as u64);
 
     scratch.ids.clear();
     for (i, appended) in scratch.appended.iter().enumerate() {

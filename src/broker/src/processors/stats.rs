@@ -195,5 +195,8 @@ pub(super) fn schedule_offsets(broker: &Broker) -> HashMap<String, String> {
         let queue = broker.store.find_queue(crate::services::names::SCHEDULE_TOPIC, level - 1);
         format!("{next},{}", queue.map_or(0, |q| q.max_offset()))
     };
-    levels.iter().map(|(level, next)| (format!("scheduleMessageOffset_{level}"), text(*level, *next))).collect()
+    levels
+        .iter()
+        .map(|(level, next)| (format!("scheduleMessageOffset_{level}"), text(*level, *next)))
+        .collect()
 }

@@ -53,7 +53,8 @@ pub(super) fn not_saved(error: &std::io::Error) -> Reply {
 }
 
 fn check_name(broker: &Broker, name: &str) -> Result<(), Reply> {
-    if broker.settings.load().broker.validate_system_topic_when_update_topic && broker.topics.is_system(name) {
+    if broker.settings.load().broker.validate_system_topic_when_update_topic && broker.topics.is_system(name)
+    {
         let remark = format!("The topic[{name}] is conflict with system topic.");
         return Err(Reply::because(Code::INVALID_PARAMETER, remark));
     }
@@ -165,7 +166,9 @@ pub(super) fn page<T>(
     now: &DataVersion,
     split: Option<i32>,
 ) -> Vec<T> {
-    let Some(split) = split.filter(|_| first.is_some() || version.is_some() || max.is_some()) else { return all };
+    let Some(split) = split.filter(|_| first.is_some() || version.is_some() || max.is_some()) else {
+        return all;
+    };
     let known = version.and_then(|v| json::from_slice::<DataVersion>(v.as_bytes()).ok());
     let first = if known.as_ref() == Some(now) { first.unwrap_or(0).max(0) as usize } else { 0 };
     let max = max.unwrap_or(i32::MAX).min(split).max(0) as usize;

@@ -13,6 +13,7 @@ pub mod names;
 pub mod offsets;
 pub mod producers;
 pub mod progress;
+pub mod rates;
 pub mod schedule;
 pub mod subscription;
 pub mod topics;

@@ -82,8 +82,8 @@ impl Rates {
     pub fn sample(&self, now_ms: u64) {
         let idle = {
             let counters = self.counters.read();
-            let all = counters.values().flat_map(HashMap::values);
-            all.map(|c| c.sample(now_ms)).fold(false, |idle, moves| idle || !moves)
+            // Each must be sampled: no stopping at the first that stands still.
+            counters.values().flat_map(HashMap::values).filter(|c| !c.sample(now_ms)).count() > 0
         };
         if idle {
             self.counters.write().retain(|_, topics| {
