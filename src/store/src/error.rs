@@ -101,6 +101,19 @@ pub enum RecoverError {
         /// cause
         source: io::Error,
     },
+    /// Bytes that the last run had on disk are no records any more. Going on would hand out their offsets again.
+    #[error(
+        "{path}: damaged at {at}, but the log was on disk up to {durable}; restore the file, or remove the file \
+         \"checkpoint\" to go on without what lies behind"
+    )]
+    DurableDamage {
+        /// The damaged file.
+        path: PathBuf,
+        /// Position of the damage.
+        at: u64,
+        /// Everything below was synced.
+        durable: u64,
+    },
 }
 
 /// Why a flush or a stop did not do all its work.

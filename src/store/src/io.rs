@@ -25,6 +25,8 @@ pub trait DiskFile: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Zeros from `at` to the end; the length stays.
     fn zero_from(&self, at: u64) -> io::Result<()>;
+    /// False when all from `at` on is known to be a hole.
+    fn has_data_from(&self, at: u64) -> io::Result<bool>;
     /// Returns when everything written is on the disk.
     fn sync(&self) -> io::Result<()>;
 }
@@ -84,6 +86,10 @@ impl DiskFile for File {
         zero_range(self, at, self.metadata()?.len().saturating_sub(at))
     }
 
+    fn has_data_from(&self, at: u64) -> io::Result<bool> {
+        Ok(next_data(self, at)?.is_some())
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
@@ -102,9 +108,20 @@ pub(crate) fn zero_range(file: &File, at: u64, len: u64) -> io::Result<()> {
     }
 }
 
+/// Where the next data begins at or after `at`; `None` when the rest is a hole. File systems without holes answer `at`.
+pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    use rustix::fs::{SeekFrom, seek};
+    match seek(file, SeekFrom::Data(at)) {
+        Ok(at) => Ok(Some(at)),
+        Err(rustix::io::Errno::NXIO) => Ok(None),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok(Some(at)),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Writes `len` zero bytes at `at`.
 pub(crate) fn write_zeros(file: &File, at: u64, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let end = at + len;
     let mut at = at;
     while at < end {

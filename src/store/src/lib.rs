@@ -14,11 +14,22 @@
 //! **Invariant**: the log is the truth. Queues and checkpoint can be made from it and are cut back to it.
 
 mod api;
+mod checkpoint;
+mod commitlog;
+mod core;
 mod error;
+mod flush;
+pub mod format;
+mod house;
 pub mod io;
+mod lock;
+mod mapped;
 mod options;
 pub mod persist;
+mod pull;
 mod queue;
+mod recover;
+mod search;
 mod store;
 
 pub use api::{
@@ -27,4 +38,5 @@ pub use api::{
 pub use error::{AppendError, FlushError, OpenError, RecoverError};
 pub use options::{FlushMode, PullPolicy, StoreOptions, memory_bytes};
 pub use queue::Queue;
-pub use store::{Recovered, Store, Unrecovered, open};
+pub use recover::{Recovered, Unrecovered, open};
+pub use store::Store;

@@ -1,81 +1,152 @@
-//! Skeleton: signatures only.
-#![allow(unused_variables, dead_code, missing_docs, clippy::unimplemented)]
+//! The store's handle.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use oxmq_base::clock::SharedClock;
+use parking_lot::Mutex;
 
-use crate::api::*;
-use crate::error::*;
+use crate::api::{Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, StoreListener};
+use crate::core::{Core, Threads};
+use crate::error::{AppendError, FlushError};
 use crate::options::StoreOptions;
 use crate::queue::Queue;
+use crate::recover::Recovered;
 
-/// Opens the folder: takes its lock, checks the files' lengths. Reads no record yet.
-pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, OpenError> {
-    unimplemented!()
+/// The store. Cheap to clone. When the last clone goes without [`Store::shutdown`], it is as if the process was
+/// killed: nothing more is written, and the next start recovers.
+#[derive(Clone)]
+pub struct Store(Arc<Handle>);
+
+struct Handle {
+    core: Arc<Core>,
+    halt: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    recovered: Recovered,
 }
 
-/// An opened folder that nothing can be appended to or read from before it is recovered.
-pub struct Unrecovered(());
-
-impl Unrecovered {
-    /// Finds the log's true end, cuts what lies behind it, brings queues in line.
-    pub fn recover(self) -> Result<Store, RecoverError> {
-        unimplemented!()
+impl Handle {
+    fn stop_threads(&self) {
+        self.core.stopping.store(true, Ordering::Release);
+        self.halt.store(true, Ordering::Release);
+        let threads = &self.core.threads;
+        for thread in [&threads.flush, &threads.prepare, &threads.house] {
+            Threads::wake(thread);
+        }
+        for thread in self.threads.lock().drain(..) {
+            // A panic has poisoned the store already.
+            let _ = thread.join();
+        }
     }
 }
 
-/// What recovery did.
-#[derive(Debug, Clone, Default)]
-pub struct Recovered {
-    /// The stop before was clean.
-    pub clean: bool,
-    /// Bytes cut off the log's end.
-    pub cut_bytes: u64,
-    /// Records dispatched again.
-    pub dispatched: u64,
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop_threads();
+        self.core.folder.lock().take();
+    }
 }
-
-/// The store. Cheap to clone.
-#[derive(Clone)]
-pub struct Store(Arc<()>);
 
 impl Store {
-    /// The queue's handle, made where there is none; nothing is created on disk before the first append.
-    pub fn queue(&self, topic: &str, queue_id: i32) -> Arc<Queue> {
-        unimplemented!()
+    pub(crate) fn start(core: Arc<Core>, recovered: Recovered) -> Self {
+        let halt = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        if core.options.background {
+            type Body = fn(&Core, &dyn Fn() -> bool);
+            let bodies: [(&str, Body); 3] = [
+                ("store-flush", |core, stopped| core.run_flush(stopped)),
+                ("store-prepare", |core, stopped| {
+                    while !stopped() {
+                        core.log.prepare(core.prepare_ahead);
+                        std::thread::park();
+                    }
+                }),
+                ("store-house", |core, stopped| core.run_house(stopped)),
+            ];
+            for (name, body) in bodies {
+                match spawn(name, &core, &halt, body) {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => drop(core.poison("start a store thread", &error)),
+                }
+            }
+            for (cell, thread) in
+                [&core.threads.flush, &core.threads.prepare, &core.threads.house].iter().zip(&threads)
+            {
+                let _ = cell.set(thread.thread().clone());
+            }
+        }
+        Self(Arc::new(Handle { core, halt, threads: Mutex::new(threads), recovered }))
     }
+
+    fn core(&self) -> &Core {
+        &self.0.core
+    }
+
+    /// What the store was opened with.
+    pub fn options(&self) -> &StoreOptions {
+        &self.core().options
+    }
+
+    /// What recovery did when this store was opened.
+    pub fn recovered(&self) -> &Recovered {
+        &self.0.recovered
+    }
+
+    /// The queue's handle, made where there is none; on disk nothing is created before the first append.
+    pub fn queue(&self, topic: &str, queue_id: i32) -> Arc<Queue> {
+        self.core().queues.get_or_make(topic, queue_id)
+    }
+
     /// The queue's handle where it exists.
     pub fn find_queue(&self, topic: &str, queue_id: i32) -> Option<Arc<Queue>> {
-        unimplemented!()
+        self.core().queues.find(topic, queue_id)
     }
-    /// Calls `f` for every queue with a handle or files.
-    pub fn for_each_queue(&self, f: impl FnMut(&Arc<Queue>)) {
-        unimplemented!()
+
+    /// Every queue that has a handle or files, in no order.
+    pub fn queues(&self) -> Vec<Arc<Queue>> {
+        self.core().queues.all()
     }
+
+    /// The topic's queues, by number.
+    pub fn queues_of(&self, topic: &str) -> Vec<Arc<Queue>> {
+        self.core().queues.of_topic(topic)
+    }
+
+    /// Appends one message.
     pub fn append(&self, queue: &Arc<Queue>, draft: &Draft<'_>) -> Result<Appended, AppendError> {
-        unimplemented!()
+        let mut appended = Appended::default();
+        self.core().append(queue, std::slice::from_ref(draft), |a| appended = a)?;
+        Ok(appended)
     }
-    /// All or none, in one file, with consecutive offsets. `out` is cleared first.
+
+    /// Appends all or none, in one file, with consecutive offsets. `out` is cleared first.
     pub fn append_batch(
         &self,
         queue: &Arc<Queue>,
         drafts: &[Draft<'_>],
         out: &mut Vec<Appended>,
     ) -> Result<(), AppendError> {
-        unimplemented!()
+        out.clear();
+        self.core().append(queue, drafts, |a| out.push(a))
     }
+
     /// `size` visible bytes at `phy`; `None` where they are not (any more).
     pub fn read(&self, phy: u64, size: u32) -> Option<Bytes> {
-        unimplemented!()
+        let size = u64::from(size);
+        (phy.checked_add(size)? <= self.visible()).then(|| self.core().log.slice(phy, size))?
     }
-    /// The record at `phy`, checked to be one; `phy` may come from a peer.
+
+    /// The record at `phy`, checked to be one that begins there; `phy` may come from a peer.
     pub fn read_record(&self, phy: u64) -> Option<Bytes> {
-        unimplemented!()
+        let size = self.core().log.record_size(phy, self.visible())?;
+        self.core().log.slice(phy, size)
     }
-    /// Reads messages from `offset` on. `keep` is asked with each unit's tags code; slices go to `out`, adjacent
-    /// records in one.
+
+    /// Reads messages from `offset` on. `keep` is asked with each unit's tags code; slices of whole records go to
+    /// `out`, adjacent records as one. Allocates nothing.
     pub fn pull(
         &self,
         queue: &Queue,
@@ -84,70 +155,176 @@ impl Store {
         keep: &mut dyn FnMut(i64) -> bool,
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
-        unimplemented!()
+        self.core().pull(queue, offset, limits, keep, out)
     }
+
     /// End of the log.
     pub fn written(&self) -> u64 {
-        unimplemented!()
+        self.core().log.written()
     }
+
     /// Everything below is on disk.
     pub fn flushed(&self) -> u64 {
-        unimplemented!()
+        self.core().log.flushed()
     }
+
     /// Everything below can be read.
     pub fn visible(&self) -> u64 {
-        unimplemented!()
+        self.core().visible()
     }
+
     /// Start of the log.
     pub fn min_phy(&self) -> u64 {
-        unimplemented!()
+        self.core().log.min_phy()
     }
-    /// First offset of the queue whose message is still there.
+
+    /// First offset of the queue whose message is still there. May read the queue's file when the log's start moved.
     pub fn min_offset(&self, queue: &Queue) -> i64 {
-        unimplemented!()
+        let core = self.core();
+        queue.min_offset(&core.files, &core.log).unwrap_or(0).min(queue.max_offset())
     }
+
     /// Calls `done` once everything below `end` is on disk, or after `syncFlushTimeout`, or when a sync failed; at
-    /// once (on this thread) where that is decided already.
+    /// once, on this thread, where that is decided already. Else on a thread of the store: must not block.
     pub fn when_durable(&self, end: u64, done: Box<dyn FnOnce(Durable) + Send>) {
-        unimplemented!()
+        self.core().when_durable(end, done);
     }
-    /// Who is told when visible ends move. Once.
+
+    /// Who is told when visible ends move. The first one stays.
     pub fn set_listener(&self, listener: Arc<dyn StoreListener>) {
-        unimplemented!()
+        let _ = self.core().listener.set(listener);
     }
-    pub fn delete_topic(&self, topic: &str) -> std::io::Result<()> {
-        unimplemented!()
+
+    /// Removes the topic's queues with their files; the records stay in the log until it expires. Handles that
+    /// callers still have refuse appends. Blocks on the disk.
+    pub fn delete_topic(&self, topic: &str) -> io::Result<()> {
+        self.core().delete_topic(topic)
     }
-    /// Offset of the message stored at `ts` (ms), by [`Boundary`]; within min and max offset. Reads the log: may block.
+
+    /// Offset of the message stored at `ts` (ms), within min and max offset. Reads the log: may block.
     pub fn search_offset_by_time(&self, queue: &Queue, ts: i64, boundary: Boundary) -> i64 {
-        unimplemented!()
+        self.core().offset_by_time(queue, ts, boundary).unwrap_or_else(|error| {
+            tracing::error!(?queue, %error, "search by time");
+            0
+        })
     }
+
     /// Store time of the queue's first message, −1 without one.
     pub fn earliest_store_time(&self, queue: &Queue) -> i64 {
-        unimplemented!()
+        self.store_time_at(queue, self.min_offset(queue))
     }
+
+    /// Store time of the log's first message, −1 without one.
+    pub fn earliest_log_time(&self) -> i64 {
+        let log = &self.core().log;
+        let min = log.min_phy();
+        log.record_size(min, self.visible()).map_or(-1, |size| log.store_ts(min, size))
+    }
+
     /// Store time of the message at `offset`, −1 without one.
     pub fn store_time_at(&self, queue: &Queue, offset: i64) -> i64 {
-        unimplemented!()
+        self.core().store_time_at(queue, offset)
     }
-    /// Position and size of the message at `offset` of the queue.
-    pub fn locate(&self, queue: &Queue, offset: i64) -> Option<(u64, u32)> {
-        unimplemented!()
+
+    /// Position, size and tags code of the visible message at `offset` of the queue.
+    pub fn locate(&self, queue: &Queue, offset: i64) -> Option<(u64, u32, i64)> {
+        self.core().visible_unit(queue, offset).map(|u| (u.phy, u.size, u.tags_code))
     }
-    /// True when the message at `offset` lies within the hot distance of the log's end.
+
+    /// True when the message at `offset` lies near enough to the log's end to count as in memory
+    /// (`accessMessageInMemoryMaxRatio`). False where there is none.
     pub fn in_memory(&self, queue: &Queue, offset: i64) -> bool {
-        unimplemented!()
+        let near = self.core().options.pull.hot_distance_bytes;
+        self.locate(queue, offset).is_some_and(|(phy, ..)| self.written().saturating_sub(phy) <= near)
     }
+
+    /// True when the pages of `phy..phy + size` are in memory now (asks the kernel): a read will not wait for the disk.
+    pub fn resident(&self, phy: u64, size: u32) -> bool {
+        self.core().log.resident(phy, u64::from(size))
+    }
+
     /// Why the store refuses writes, if it does.
     pub fn poisoned(&self) -> Option<Arc<str>> {
-        unimplemented!()
+        self.core().poison.reason()
     }
-    /// What recovery did when this store was opened.
-    pub fn recovered(&self) -> &Recovered {
-        unimplemented!()
+
+    /// Syncs the log now, on this thread. Answers the position that everything below is on disk.
+    pub fn flush(&self) -> Result<u64, FlushError> {
+        self.core().flush().map_err(FlushError::Poisoned)
     }
-    /// Stops the threads, flushes all, removes `abort`, gives the folder's lock back. Later appends are refused.
+
+    /// One round of housekeeping now, on this thread: units to files, checkpoint, waiters whose time is over. For tests
+    /// and tools that run without background threads.
+    pub fn housekeep(&self) {
+        self.core().round();
+    }
+
+    /// Writes and syncs all queues, and notes it in the checkpoint, now.
+    pub fn save_queues(&self) -> Result<(), FlushError> {
+        self.core().save_queues(true)
+    }
+
+    /// Stops the threads, flushes all, removes `abort`, gives the folder's lock back. Later appends are refused; reads
+    /// still work.
     pub fn shutdown(&self) -> Result<(), FlushError> {
-        unimplemented!()
+        self.0.stop_threads();
+        let core = self.core();
+        let result = core.flush().map_err(FlushError::Poisoned).and_then(|_| core.save_queues(true));
+        core.fail_waiters();
+        if let Some(lock) = core.folder.lock().take() {
+            // Not clean: `abort` stays, and the next start looks closer.
+            let abort = core.options.file("abort");
+            if result.is_ok()
+                && let Err(error) = std::fs::remove_file(&abort)
+            {
+                tracing::warn!(file = %abort.display(), %error, "remove");
+            }
+            drop(lock);
+        }
+        result
+    }
+}
+
+fn spawn(
+    name: &'static str,
+    core: &Arc<Core>,
+    halt: &Arc<AtomicBool>,
+    body: fn(&Core, &dyn Fn() -> bool),
+) -> io::Result<JoinHandle<()>> {
+    let (core, halt) = (Arc::clone(core), Arc::clone(halt));
+    std::thread::Builder::new().name(name.into()).spawn(move || {
+        let run = || body(&core, &|| halt.load(Ordering::Acquire));
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            core.poison(name, &"the thread panicked");
+        }
+    })
+}
+
+impl Core {
+    fn delete_topic(&self, topic: &str) -> io::Result<()> {
+        let queues = self.queues.remove(topic);
+        {
+            let _tail = self.log.tail.lock();
+            queues.iter().for_each(|q| q.deleted.store(true, Ordering::Release));
+        }
+        let mut storable = false;
+        for queue in &queues {
+            queue.wait_for_io();
+            self.files.forget(queue);
+            storable |= queue.storable;
+        }
+        if storable {
+            match std::fs::remove_dir_all(self.files.root.join(topic)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            crate::persist::sync_dir(&self.files.root).or_else(|e| match e.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(e),
+            })?;
+        }
+        // So that a restart does not dispatch the topic's records again.
+        self.flush().map_err(|e| io::Error::other(e.to_string()))?;
+        self.save_queues(true).map_err(io::Error::other)
     }
 }

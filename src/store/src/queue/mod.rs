@@ -1,16 +1,112 @@
-//! ConsumeQueues.
+//! ConsumeQueues: for each queue of a topic the units that say where its messages lie in the log.
+//!
+//! The appender puts a unit into the queue's [`ring`]; a background thread writes rings to [`files`] in runs. A
+//! reader looks into the ring first and reads the file for what is no longer there.
+//!
+//! **Invariant**: `synced <= written <= next`, `visible <= next`; units at or above `written` are in the ring.
+//! **Invariant**: offsets are dense: unit n + 1 is appended after n, under the log's lock.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+pub(crate) mod files;
+pub(crate) mod load;
+pub(crate) mod ring;
+pub(crate) mod table;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::commitlog::Log;
+use crate::format::unit::{UNIT, Unit};
+use files::QueueFiles;
+use ring::Ring;
+
+/// Units of the smallest ring.
+const RING_MIN: usize = 16;
+/// Units up to which a ring grows before the appender writes them out itself.
+const RING_MAX: usize = 1024;
+/// Units copied at a time.
+pub(crate) const CHUNK: usize = 64;
 
 /// One queue of a topic: a handle to its ConsumeQueue. Get one from [`crate::Store::queue`] and keep it.
 pub struct Queue {
     id: u64,
     topic: Box<str>,
     queue_id: i32,
-    visible: AtomicI64,
+    /// The name can be a folder's: only characters that topics may have.
+    pub(crate) storable: bool,
+    /// First unit that has a file; nothing below exists.
+    pub(crate) first: AtomicI64,
+    /// Offset that the next message gets. Written under the log's lock only.
+    pub(crate) next: AtomicI64,
+    /// Readers see units below.
+    pub(crate) visible: AtomicI64,
+    /// Units below are in files.
+    pub(crate) written: AtomicI64,
+    /// Units below are in synced files.
+    pub(crate) synced: AtomicI64,
+    /// A file or folder was made since the last sync.
+    pub(crate) made_file: AtomicBool,
+    /// `min_offset` for a log that begins at `min_at`.
+    min: AtomicI64,
+    min_at: AtomicU64,
+    ring: ArcSwap<Ring>,
+    /// Serialises writing to files.
+    io: Mutex<Vec<u8>>,
+    /// On the list of queues with units to write.
+    pub(crate) dirty: AtomicBool,
+    /// On the list of queues with units to sync.
+    pub(crate) unsynced: AtomicBool,
+    /// On the list of queues whose visible end may move with the next flush.
+    pub(crate) pending: AtomicBool,
+    /// The topic was deleted.
+    pub(crate) deleted: AtomicBool,
+    /// Housekeeping round of the last write: rings of idle queues are freed.
+    pub(crate) last_round: AtomicU64,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}/{} ({}..{})",
+            self.topic,
+            self.queue_id,
+            self.first.load(Ordering::Relaxed),
+            self.max_offset()
+        )
+    }
 }
 
 impl Queue {
+    pub(crate) fn new(id: u64, topic: &str, queue_id: i32) -> Self {
+        use oxmq_protocol::message::topic as names;
+        Self {
+            id,
+            topic: topic.into(),
+            queue_id,
+            storable: !topic.is_empty()
+                && topic.len() <= names::RETRY_OR_DLQ_LEN_MAX
+                && names::characters_allowed(topic),
+            first: AtomicI64::new(0),
+            next: AtomicI64::new(0),
+            visible: AtomicI64::new(0),
+            written: AtomicI64::new(0),
+            synced: AtomicI64::new(0),
+            made_file: AtomicBool::new(false),
+            min: AtomicI64::new(0),
+            min_at: AtomicU64::new(u64::MAX),
+            ring: ArcSwap::from_pointee(Ring::new(0, 0)),
+            io: Mutex::default(),
+            dirty: AtomicBool::new(false),
+            unsynced: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
+            deleted: AtomicBool::new(false),
+            last_round: AtomicU64::new(0),
+        }
+    }
+
     /// A number no other queue of this store has had: dense, so that it can index a table.
     pub fn id(&self) -> u64 {
         self.id
@@ -29,5 +125,229 @@ impl Queue {
     /// The visible end (exclusive): what GET_MAX_OFFSET answers.
     pub fn max_offset(&self) -> i64 {
         self.visible.load(Ordering::Acquire)
+    }
+
+    /// The offset that the next message gets; beyond [`Queue::max_offset`] while messages wait for their flush.
+    pub fn next_offset(&self) -> i64 {
+        self.next.load(Ordering::Acquire)
+    }
+
+    /// True once the topic was deleted: appends are refused, and a new handle begins at 0.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Sets the queue to `first..end`, all of it in synced files: recovery only.
+    pub(crate) fn reset(&self, first: i64, end: i64) {
+        self.first.store(first, Ordering::Relaxed);
+        self.written.store(end, Ordering::Relaxed);
+        self.synced.store(end, Ordering::Relaxed);
+        self.visible.store(end, Ordering::Relaxed);
+        self.min_at.store(u64::MAX, Ordering::Relaxed);
+        self.ring.store(std::sync::Arc::new(Ring::new(0, end)));
+        self.next.store(end, Ordering::Release);
+    }
+
+    /// Appender, under the log's lock: makes room in memory for `n` more units, by growing or by writing units out.
+    pub(crate) fn make_room(&self, files: &QueueFiles, n: usize) -> io::Result<()> {
+        let next = self.next.load(Ordering::Relaxed);
+        let unwritten = |written: &AtomicI64| (next - written.load(Ordering::Acquire)) as usize;
+        let capacity = self.ring.load().capacity();
+        let mut needed = unwritten(&self.written) + n;
+        if needed <= capacity {
+            return Ok(());
+        }
+        if needed > RING_MAX && unwritten(&self.written) > 0 {
+            self.write_out(files)?;
+            needed = unwritten(&self.written) + n;
+        }
+        if needed > capacity {
+            self.grow(files, needed.next_power_of_two().max(RING_MIN).max((capacity * 4).min(RING_MAX)));
+        }
+        Ok(())
+    }
+
+    fn grow(&self, files: &QueueFiles, capacity: usize) {
+        let old = self.ring.load_full();
+        let next = self.next.load(Ordering::Relaxed);
+        let low = if old.capacity() == 0 { next } else { old.low() };
+        let ring = Ring::new(capacity, low);
+        let mut one = [Unit::default()];
+        for offset in low..next {
+            if old.copy(offset, next, &mut one) == 1 {
+                ring.put(offset, one[0]);
+            }
+        }
+        files.ring_bytes.fetch_add(ring.bytes(), Ordering::Relaxed);
+        files.ring_bytes.fetch_sub(old.bytes(), Ordering::Relaxed);
+        self.ring.store(std::sync::Arc::new(ring));
+    }
+
+    /// Under the log's lock: frees the ring of a queue whose units are all in files.
+    pub(crate) fn free_ring(&self, files: &QueueFiles) {
+        let next = self.next.load(Ordering::Relaxed);
+        let old = self.ring.load_full();
+        if self.written.load(Ordering::Acquire) == next && old.capacity() > 0 {
+            files.ring_bytes.fetch_sub(old.bytes(), Ordering::Relaxed);
+            self.ring.store(std::sync::Arc::new(Ring::new(0, next)));
+        }
+    }
+
+    /// Appender, under the log's lock, after [`Queue::make_room`]: adds the unit of the next offset.
+    pub(crate) fn push(&self, unit: Unit) -> i64 {
+        let offset = self.next.load(Ordering::Relaxed);
+        self.ring.load().put(offset, unit);
+        self.next.store(offset + 1, Ordering::Release);
+        offset
+    }
+
+    /// Units from `offset` on, below `end` (at most `next`): up to `out`'s length or the file's end. 0 at the end.
+    pub(crate) fn read(
+        &self,
+        files: &QueueFiles,
+        offset: i64,
+        end: i64,
+        out: &mut [Unit],
+    ) -> io::Result<usize> {
+        if offset >= end || offset < self.first.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
+        let n = out.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+        let n = n.min((files.base_of(offset) + files.file_units - offset) as usize);
+        let found = self.ring.load().copy(offset, offset + n as i64, &mut out[..n]);
+        if found > 0 {
+            return Ok(found);
+        }
+        // Not in the ring (any more), so it is below `written`; what is above may not be read from the file.
+        let n = n.min((self.written.load(Ordering::Acquire) - offset).max(0) as usize);
+        files.read(self, offset, &mut out[..n])
+    }
+
+    /// The unit of `offset`, if there is one below `end`.
+    pub(crate) fn unit(&self, files: &QueueFiles, offset: i64, end: i64) -> io::Result<Option<Unit>> {
+        let mut one = [Unit::default()];
+        Ok((self.read(files, offset, end, &mut one)? == 1 && one[0].is_set()).then_some(one[0]))
+    }
+
+    /// Writes units in memory to their files. Any thread.
+    pub(crate) fn write_out(&self, files: &QueueFiles) -> io::Result<()> {
+        let mut buf = self.io.lock();
+        if self.is_deleted() {
+            return Ok(());
+        }
+        let end = self.next.load(Ordering::Acquire);
+        let mut from = self.written.load(Ordering::Relaxed);
+        let mut units = [Unit::default(); CHUNK];
+        while from < end {
+            let base = files.base_of(from);
+            let to = end.min(base + files.file_units).min(from + RING_MAX as i64);
+            buf.clear();
+            let ring = self.ring.load();
+            let mut at = from;
+            while at < to {
+                let n = ring.copy(at, to, &mut units);
+                if n == 0 {
+                    return Err(io::Error::other("unwritten unit is not in memory"));
+                }
+                units[..n].iter().for_each(|u| buf.extend_from_slice(&u.encode()));
+                at += n as i64;
+            }
+            let (file, made) = files.file(self, base, true)?;
+            if made {
+                self.made_file.store(true, Ordering::Release);
+            }
+            file.write_at((from - base) as u64 * UNIT as u64, &buf)?;
+            self.written.store(to, Ordering::Release);
+            from = to;
+        }
+        if buf.capacity() > 4096 {
+            *buf = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Returns when no write is under way; with `deleted` set before, none comes after.
+    pub(crate) fn wait_for_io(&self) {
+        drop(self.io.lock());
+    }
+
+    /// Syncs the files written since the last sync, and the folders where one was made.
+    pub(crate) fn sync(&self, files: &QueueFiles) -> io::Result<()> {
+        let to = self.written.load(Ordering::Acquire);
+        let made = self.made_file.swap(false, Ordering::AcqRel);
+        let result = self.sync_files(files, to, made);
+        // A deleted queue's files are gone, and nobody needs them.
+        if result.is_err() && !self.is_deleted() {
+            self.made_file.fetch_or(made, Ordering::AcqRel);
+            return result;
+        }
+        self.synced.fetch_max(to, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn sync_files(&self, files: &QueueFiles, to: i64, made: bool) -> io::Result<()> {
+        let mut at = self.synced.load(Ordering::Relaxed);
+        while at < to {
+            let base = files.base_of(at);
+            files.file(self, base, false)?.0.sync()?;
+            at = base + files.file_units;
+        }
+        if made {
+            let dir = files.dir(self);
+            for dir in [Some(&*dir), dir.parent(), Some(&*files.root)].into_iter().flatten() {
+                crate::persist::sync_dir(dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// First offset whose record lies in the log. Reads files when the log's start has moved.
+    pub(crate) fn min_offset(&self, files: &QueueFiles, log: &Log) -> io::Result<i64> {
+        let min_phy = log.min_phy();
+        if self.min_at.load(Ordering::Acquire) == min_phy {
+            return Ok(self.min.load(Ordering::Relaxed));
+        }
+        let first = self.first.load(Ordering::Relaxed);
+        let end = self.next.load(Ordering::Acquire);
+        let min = self.first_matching(files, first, end, |u| u.phy >= min_phy)?;
+        self.min.store(min, Ordering::Relaxed);
+        self.min_at.store(min_phy, Ordering::Release);
+        Ok(min)
+    }
+
+    /// The first offset of `low..high` whose unit `matches`, a condition that holds from some unit on; `high` when
+    /// none does. A filler counts as what the next real unit is.
+    pub(crate) fn first_matching(
+        &self,
+        files: &QueueFiles,
+        mut low: i64,
+        end: i64,
+        mut matches: impl FnMut(&Unit) -> bool,
+    ) -> io::Result<i64> {
+        // The most common answer first.
+        let mut high = end;
+        if let Some(unit) = self.unit(files, low, high)?
+            && !unit.is_filler()
+            && matches(&unit)
+        {
+            return Ok(low);
+        }
+        while low < high {
+            let mid = low + (high - low) / 2;
+            let mut at = mid;
+            let found = loop {
+                match self.unit(files, at, high)? {
+                    Some(unit) if unit.is_filler() => at += 1,
+                    Some(unit) => break matches(&unit),
+                    None => break true,
+                }
+            };
+            if found { high = mid } else { low = at + 1 }
+        }
+        // `low` may stand on fillers, which are no messages: the answer is behind them.
+        while self.unit(files, low, end)?.is_some_and(|u| u.is_filler()) {
+            low += 1;
+        }
+        Ok(low)
     }
 }

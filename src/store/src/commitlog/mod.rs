@@ -1,0 +1,278 @@
+//! The CommitLog: files of one fixed length, one after the other, filled in physical order.
+//!
+//! **Invariant**: one writer of a position: [`Tail`] under its lock. `written` moves (release) only after a record's
+//! bytes and its queue's unit are in place.
+
+pub(crate) mod append;
+pub(crate) mod prepare;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use oxmq_protocol::message::record::{self, BLANK_LEN, RecordView};
+use parking_lot::Mutex;
+
+use crate::format::name;
+use crate::io::Disk;
+use crate::mapped::{MappedFile, WholeFile, Writer};
+
+/// A file of the log.
+pub(crate) struct LogFile {
+    /// Position of its first byte.
+    pub(crate) base: u64,
+    pub(crate) whole: WholeFile,
+}
+
+/// The files and how far they are filled.
+pub(crate) struct Log {
+    pub(crate) dir: PathBuf,
+    pub(crate) file_len: u64,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Contiguous, oldest first. Replaced as a whole when a file comes or goes.
+    files: ArcSwap<Vec<Arc<LogFile>>>,
+    written: AtomicU64,
+    flushed: AtomicU64,
+    pub(crate) tail: Mutex<Tail>,
+    /// The next file, made ahead.
+    pub(crate) next: Mutex<Option<(u64, Arc<MappedFile>)>>,
+    allocate_step: usize,
+}
+
+/// What the appender owns.
+pub(crate) struct Tail {
+    /// `None` before the first file.
+    writer: Option<Writer>,
+    /// Position of the writer's file.
+    base: u64,
+    /// Where the next record goes.
+    pub(crate) pos: u64,
+    /// Store time of the last record: the next is not older.
+    pub(crate) last_ts: i64,
+    /// Position of the last record.
+    pub(crate) last_record: u64,
+    /// From this position on the preparing thread has work.
+    wake_at: u64,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LogEnd {
+    /// Behind the last record (or filler).
+    pub(crate) end: u64,
+    /// Store time of the last record, 0 without one.
+    pub(crate) last_ts: i64,
+    /// Its position.
+    pub(crate) last_record: u64,
+}
+
+impl Log {
+    /// A log of files (contiguous) whose records end at `start.end`, in the last file or at its end.
+    pub(crate) fn new(
+        dir: PathBuf,
+        file_len: u64,
+        disk: Arc<dyn Disk>,
+        allocate_step: u64,
+        files: Vec<(u64, Arc<MappedFile>)>,
+        start: LogEnd,
+    ) -> Self {
+        let LogEnd { end, last_ts, last_record } = start;
+        let writer = files.last().and_then(|(base, file)| Some((*base, file.writer()?)));
+        let (base, writer) = writer.map_or((end, None), |(b, w)| (b, Some(w)));
+        let files = files.into_iter().map(|(base, f)| Arc::new(LogFile { base, whole: f.whole() })).collect();
+        Self {
+            dir,
+            file_len,
+            disk,
+            files: ArcSwap::from_pointee(files),
+            written: AtomicU64::new(end),
+            flushed: AtomicU64::new(end),
+            tail: Mutex::new(Tail { writer, base, pos: end, last_ts, last_record, wake_at: 0 }),
+            next: Mutex::new(None),
+            allocate_step: usize::try_from(allocate_step).unwrap_or(usize::MAX).max(crate::mapped::PAGE),
+        }
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn flushed(&self) -> u64 {
+        self.flushed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_flushed(&self, to: u64) {
+        self.flushed.fetch_max(to, Ordering::AcqRel);
+    }
+
+    /// Position of the first byte there is.
+    pub(crate) fn min_phy(&self) -> u64 {
+        self.files.load().first().map_or_else(|| self.written(), |f| f.base)
+    }
+
+    pub(crate) fn files(&self) -> arc_swap::Guard<Arc<Vec<Arc<LogFile>>>> {
+        self.files.load()
+    }
+
+    /// The bytes of `phy..phy + size`, which must lie in one file and be written.
+    pub(crate) fn slice(&self, phy: u64, size: u64) -> Option<Bytes> {
+        let files = self.files.load();
+        let file = find(&files, self.file_len, phy)?;
+        let from = (phy - file.base) as usize;
+        file.whole.slice(from, from.checked_add(usize::try_from(size).ok()?)?)
+    }
+
+    /// Looks at the bytes of `phy..phy + size` without taking a reference.
+    pub(crate) fn with<R>(&self, phy: u64, size: u64, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let files = self.files.load();
+        let file = find(&files, self.file_len, phy)?;
+        let from = (phy - file.base) as usize;
+        file.whole.peek(from, from.checked_add(usize::try_from(size).ok()?)?).map(look)
+    }
+
+    /// Store time of the record at `phy`; −1 when there is none. Java: CommitLog.pickupStoreTimestamp.
+    pub(crate) fn store_ts(&self, phy: u64, size: u64) -> i64 {
+        let ts = self.with(phy, size, |bytes| {
+            let flag = bytes.get(record::SYS_FLAG..)?.first_chunk::<4>()?;
+            let at = record::store_timestamp_at(i32::from_be_bytes(*flag));
+            Some(i64::from_be_bytes(*bytes.get(at..)?.first_chunk::<8>()?))
+        });
+        ts.flatten().unwrap_or(-1)
+    }
+
+    /// Size of the record at `phy`, checked to be one that begins there and lies below `end`.
+    pub(crate) fn record_size(&self, phy: u64, end: u64) -> Option<u64> {
+        let head = end.checked_sub(phy).filter(|n| *n >= 8).and_then(|_| self.with(phy, 8, record::head));
+        let record::RecordHead::Record { size } = head?? else { return None };
+        let size = size as u64;
+        if phy.checked_add(size)? > end {
+            return None;
+        }
+        let is_one = self.with(phy, size, |bytes| {
+            RecordView::parse(bytes).is_ok_and(|r| r.physical_offset() == phy as i64)
+        });
+        (is_one == Some(true)).then_some(size)
+    }
+
+    /// Under the tail's lock: makes sure that `size` bytes can be written at the tail, in one file, with room for a
+    /// filler behind. Returns with nothing changed, or rolled over to a new file.
+    pub(crate) fn make_room(&self, tail: &mut Tail, size: usize) -> io::Result<()> {
+        let needed = size as u64 + BLANK_LEN as u64;
+        let left = tail.base + self.file_len - tail.pos;
+        if tail.writer.is_none() || needed > left {
+            self.roll(tail)?;
+        }
+        let Some(writer) = &tail.writer else {
+            return Err(io::Error::other("the log has no file to write"));
+        };
+        self.allocate(writer.file(), (tail.pos - tail.base) as usize, needed as usize)
+    }
+
+    /// Makes the blocks of `pos..pos + needed` exist: a step where there is room for one, else what is needed.
+    fn allocate(&self, file: &MappedFile, pos: usize, needed: usize) -> io::Result<()> {
+        let needed = needed.min(file.len().saturating_sub(pos));
+        if pos + needed <= file.allocated() {
+            return Ok(());
+        }
+        match file.allocate(pos + needed.max(self.allocate_step)) {
+            Err(e) if is_full(&e) => file.allocate(pos + needed),
+            other => other,
+        }
+    }
+
+    /// Goes on in the next file. The rest of the present one becomes filler.
+    fn roll(&self, tail: &mut Tail) -> io::Result<()> {
+        let base = if tail.writer.is_some() { tail.base + self.file_len } else { tail.pos };
+        // First what can fail.
+        if let Some(writer) = &tail.writer {
+            self.allocate(writer.file(), (tail.pos - tail.base) as usize, BLANK_LEN)?;
+        }
+        let file = match self.next.lock().take() {
+            Some((at, file)) if at == base => file,
+            _ => self.create(base)?,
+        };
+        let Some(next) = file.writer() else {
+            return Err(io::Error::other("the next log file is in use"));
+        };
+        let full = (tail.pos - tail.base) as usize;
+        if let Some(writer) = &mut tail.writer {
+            let left = self.file_len - full as u64;
+            if left >= BLANK_LEN as u64 {
+                writer.write(full, &record::blank(left as u32));
+                writer.publish(full + BLANK_LEN);
+            }
+        }
+        let mut files = Vec::clone(&self.files.load());
+        files.push(Arc::new(LogFile { base, whole: file.whole() }));
+        self.files.store(Arc::new(files));
+        (tail.writer, tail.base, tail.pos) = (Some(next), base, base);
+        tail.wake_at = 0;
+        // Readers and the flush see the filler: the log now ends at the new file's start.
+        self.written.store(base, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the file that begins at `base`.
+    pub(crate) fn create(&self, base: u64) -> io::Result<Arc<MappedFile>> {
+        std::fs::create_dir_all(&self.dir)?;
+        let len = usize::try_from(self.file_len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        MappedFile::create(&self.dir.join(name::of(base)), len, &self.disk)
+    }
+
+    /// Under the tail's lock: takes `bytes` (whole records) to the tail. [`Log::make_room`] came before.
+    pub(crate) fn write(&self, tail: &mut Tail, bytes: &[u8]) {
+        let at = (tail.pos - tail.base) as usize;
+        if let Some(writer) = &mut tail.writer {
+            writer.write(at, bytes);
+        }
+    }
+
+    /// Under the tail's lock: makes everything below `end` readable. True when the preparing thread has work.
+    pub(crate) fn publish(&self, tail: &mut Tail, end: u64, prepare_ahead: u64) -> bool {
+        if let Some(writer) = &mut tail.writer {
+            writer.publish((end - tail.base) as usize);
+        }
+        tail.pos = end;
+        self.written.store(end, Ordering::Release);
+        let wake = end >= tail.wake_at;
+        if wake {
+            tail.wake_at = end + prepare_ahead / 4;
+        }
+        wake
+    }
+
+    /// Syncs `from..to`.
+    pub(crate) fn sync(&self, from: u64, to: u64) -> io::Result<()> {
+        let files = self.files.load_full();
+        for file in files.iter() {
+            let (low, high) = (from.max(file.base), to.min(file.base + self.file_len));
+            if low < high {
+                file.whole.file().sync((low - file.base) as usize, (high - file.base) as usize)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True when the pages of `phy..phy + size` are in memory.
+    pub(crate) fn resident(&self, phy: u64, size: u64) -> bool {
+        let files = self.files.load();
+        find(&files, self.file_len, phy).is_none_or(|f| {
+            let from = (phy - f.base) as usize;
+            f.whole.file().resident(from, from.saturating_add(size as usize))
+        })
+    }
+}
+
+/// The file that `phy` lies in.
+pub(crate) fn find(files: &[Arc<LogFile>], file_len: u64, phy: u64) -> Option<&Arc<LogFile>> {
+    let first = files.first()?.base;
+    files.get(usize::try_from(phy.checked_sub(first)? / file_len).ok()?)
+}
+
+/// An error that goes away when there is space again.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,45 @@
+//! What happens ahead of the appender, on a background thread: blocks allocated, pages made present, the next file
+//! made. None of it is needed for an append to succeed; it then does the work itself.
+
+use crate::commitlog::Log;
+
+impl Log {
+    /// One round: keeps a step of blocks and `ahead` bytes of pages before the position, and the next file ready
+    /// once the present one is three quarters full.
+    pub(crate) fn prepare(&self, ahead: u64) {
+        let files = self.files();
+        let Some(last) = files.last() else { return };
+        let file = last.whole.file();
+        let pos = self.written().saturating_sub(last.base) as usize;
+        let ahead = ahead as usize;
+        if file.allocated() < (pos + self.allocate_step / 2).min(file.len()) {
+            let to = (pos + self.allocate_step).next_multiple_of(crate::mapped::PAGE);
+            // A full disk is reported by the append that finds no blocks.
+            if let Err(error) = file.allocate(to) {
+                tracing::debug!(file = %file.path().display(), %error, "allocate ahead");
+            }
+        }
+        file.populate(pos + ahead);
+        if pos < file.len() / 4 * 3 {
+            return;
+        }
+        let base = last.base + self.file_len;
+        if self.next.lock().as_ref().is_some_and(|(at, _)| *at == base) {
+            return;
+        }
+        match self.create(base) {
+            Ok(next) => {
+                if let Err(error) = next.allocate(self.allocate_step) {
+                    tracing::debug!(file = %next.path().display(), %error, "allocate the next file");
+                }
+                next.populate(ahead);
+                let mut slot = self.next.lock();
+                // The appender may have made the file itself meanwhile: then this one is the same file again.
+                if self.files().last().is_some_and(|l| l.base + self.file_len == base) {
+                    *slot = Some((base, next));
+                }
+            }
+            Err(error) => tracing::warn!(dir = %self.dir.display(), %error, "make the next log file"),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The files' bytes, apart from any I/O. The record itself is [`oxmq_protocol::message::record`].
+
+pub mod checkpoint;
+pub mod name;
+pub mod unit;

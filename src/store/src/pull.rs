@@ -1,0 +1,169 @@
+//! Reading messages from a queue, with Apache's statuses and next offsets. Java: DefaultMessageStore.getMessage.
+
+use bytes::Bytes;
+
+use crate::api::{PullLimits, PullOutcome, PullStatus};
+use crate::commitlog::find;
+use crate::core::Core;
+use crate::format::unit::{UNIT, Unit};
+use crate::queue::{CHUNK, Queue};
+
+/// Adjacent records of one file, to be answered as one slice.
+#[derive(Default)]
+struct Run {
+    phy: u64,
+    end: u64,
+}
+
+impl Core {
+    pub(crate) fn pull(
+        &self,
+        queue: &Queue,
+        offset: i64,
+        limits: &PullLimits,
+        keep: &mut dyn FnMut(i64) -> bool,
+        out: &mut impl FnMut(Bytes),
+    ) -> PullOutcome {
+        let log_end = self.visible();
+        let max = queue.max_offset();
+        let min = match queue.min_offset(&self.files, &self.log) {
+            // While the first messages wait for their flush, min may not pass max.
+            Ok(min) => min.min(max),
+            Err(error) => {
+                tracing::error!(?queue, %error, "read a consume queue");
+                return outcome(PullStatus::OffsetFoundNull, offset, 0, max);
+            }
+        };
+        let (status, next) = match () {
+            () if max == 0 => (PullStatus::NoMessageInQueue, 0),
+            () if offset < min => (PullStatus::OffsetTooSmall, min),
+            () if offset == max => (PullStatus::OffsetOverflowOne, offset),
+            () if offset > max => (PullStatus::OffsetOverflowBadly, max),
+            () => return self.pull_from(queue, offset, (min, max), log_end, limits, keep, out),
+        };
+        outcome(status, next, min, max)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call, from pull")]
+    fn pull_from(
+        &self,
+        queue: &Queue,
+        offset: i64,
+        (min, max): (i64, i64),
+        log_end: u64,
+        limits: &PullLimits,
+        keep: &mut dyn FnMut(i64) -> bool,
+        out: &mut impl FnMut(Bytes),
+    ) -> PullOutcome {
+        const BYTES_MAX: u64 = 128 << 20;
+        let policy = &self.options.pull;
+        // Java: Math.max(maxFilterMessageSize, maxMsgNums * unit): units looked at in one pull, and at most one file.
+        let scan = (policy.filter_bytes / UNIT as u64).max(u64::from(limits.max_messages)) as i64;
+        let stop =
+            max.min(offset.saturating_add(scan)).min(self.files.base_of(offset) + self.files.file_units);
+        let bytes_max = limits.max_bytes.clamp(100, BYTES_MAX);
+        let mut got = outcome(PullStatus::NoMatchedMessage, offset, min, max);
+        let files = self.log.files();
+        let mut last_phy = 0;
+        // After a record that is gone: units of the same log file are passed over.
+        let mut skip_below = 0;
+        let mut run = Run::default();
+        let mut units = [Unit::default(); CHUNK];
+        let mut at = offset;
+        'units: while at < stop {
+            let n = match queue.read(&self.files, at, stop, &mut units) {
+                Ok(n) if n > 0 => n,
+                other => {
+                    if let Err(error) = other {
+                        tracing::error!(?queue, at, %error, "read a consume queue");
+                    }
+                    if got.count == 0 && at == offset {
+                        got.status = PullStatus::OffsetFoundNull;
+                        got.next_begin_offset = self.files.base_of(at) + self.files.file_units;
+                    }
+                    break;
+                }
+            };
+            for unit in &units[..n] {
+                let hot = log_end.saturating_sub(unit.phy) <= policy.hot_distance_bytes;
+                if is_full(&got, unit.size, limits.max_messages, bytes_max, hot, policy) {
+                    break 'units;
+                }
+                last_phy = unit.phy;
+                at += 1;
+                got.next_begin_offset = at;
+                if unit.phy < skip_below && !unit.is_filler() {
+                    continue;
+                }
+                let missed = |got: &mut PullOutcome, status| {
+                    if got.count == 0 {
+                        got.status = status;
+                    }
+                };
+                if unit.is_filler() {
+                    missed(&mut got, PullStatus::MessageWasRemoving);
+                    continue;
+                }
+                if !keep(unit.tags_code) {
+                    missed(&mut got, PullStatus::NoMatchedMessage);
+                    continue;
+                }
+                let there = unit.end() <= log_end
+                    && find(&files, self.log.file_len, unit.phy)
+                        .is_some_and(|f| unit.end() <= f.base + self.log.file_len);
+                if !there {
+                    missed(&mut got, PullStatus::MessageWasRemoving);
+                    skip_below = (unit.phy / self.log.file_len + 1) * self.log.file_len;
+                    continue;
+                }
+                if run.end != unit.phy || unit.phy.is_multiple_of(self.log.file_len) {
+                    self.hand_out(&run, out);
+                    run.phy = unit.phy;
+                }
+                run.end = unit.end();
+                skip_below = 0;
+                got.status = PullStatus::Found;
+                got.count += 1;
+                got.bytes = got.bytes.saturating_add(unit.size);
+            }
+        }
+        self.hand_out(&run, out);
+        got.behind_bytes = log_end.saturating_sub(last_phy);
+        got
+    }
+
+    fn hand_out(&self, run: &Run, out: &mut impl FnMut(Bytes)) {
+        if run.end > run.phy
+            && let Some(slice) = self.log.slice(run.phy, run.end - run.phy)
+        {
+            out(slice);
+        }
+    }
+}
+
+fn outcome(status: PullStatus, next_begin_offset: i64, min_offset: i64, max_offset: i64) -> PullOutcome {
+    PullOutcome { status, next_begin_offset, min_offset, max_offset, ..PullOutcome::no_queue() }
+}
+
+/// Java: isTheBatchFull. The first message is always taken.
+fn is_full(
+    got: &PullOutcome,
+    size: u32,
+    max_messages: u32,
+    bytes_max: u64,
+    hot: bool,
+    policy: &crate::options::PullPolicy,
+) -> bool {
+    if got.count == 0 {
+        return false;
+    }
+    let bytes = u64::from(got.bytes) + u64::from(size);
+    let (count_max, own_max) = match hot {
+        true => (policy.hot_messages, policy.hot_bytes),
+        false => (policy.cold_messages, policy.cold_bytes),
+    };
+    got.count + 1 > max_messages
+        || bytes > bytes_max
+        || bytes > u64::from(own_max)
+        || got.count + 1 > count_max
+}

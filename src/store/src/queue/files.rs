@@ -1,0 +1,133 @@
+//! The files of all ConsumeQueues: sparse at their full length, as Apache expects them, written by pwrite, through
+//! a bounded number of open descriptors.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use parking_lot::Mutex;
+
+use crate::format::name;
+use crate::format::unit::{UNIT, Unit};
+use crate::io::{Disk, DiskFile};
+use crate::queue::Queue;
+
+/// Where a queue's files are and how long.
+pub(crate) struct QueueFiles {
+    pub(crate) root: PathBuf,
+    /// Units of a file.
+    pub(crate) file_units: i64,
+    pub(crate) disk: Arc<dyn Disk>,
+    open_max: usize,
+    cache: Mutex<Cache>,
+    /// Memory of all rings.
+    pub(crate) ring_bytes: AtomicUsize,
+}
+
+/// Key: queue's id, first unit of the file.
+#[derive(Default)]
+struct Cache {
+    open: HashMap<(u64, i64), (Arc<dyn DiskFile>, u64)>,
+    clock: u64,
+}
+
+impl QueueFiles {
+    pub(crate) fn new(root: PathBuf, file_bytes: u64, open_max: usize, disk: Arc<dyn Disk>) -> Self {
+        Self {
+            root,
+            file_units: (file_bytes / UNIT as u64).max(1) as i64,
+            disk,
+            open_max: open_max.max(1),
+            cache: Mutex::default(),
+            ring_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes of a file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.file_units as u64 * UNIT as u64
+    }
+
+    /// First unit of the file that holds unit `offset`.
+    pub(crate) fn base_of(&self, offset: i64) -> i64 {
+        offset / self.file_units * self.file_units
+    }
+
+    /// Folder of a queue.
+    pub(crate) fn dir(&self, queue: &Queue) -> PathBuf {
+        self.root.join(queue.topic()).join(queue.queue_id().to_string())
+    }
+
+    /// Path of the file whose first unit is `base`.
+    pub(crate) fn path(&self, queue: &Queue, base: i64) -> PathBuf {
+        self.dir(queue).join(name::of(base as u64 * UNIT as u64))
+    }
+
+    /// The file whose first unit is `base`. With `create`, it is made at its full length; then the flag says so.
+    pub(crate) fn file(
+        &self,
+        queue: &Queue,
+        base: i64,
+        create: bool,
+    ) -> io::Result<(Arc<dyn DiskFile>, bool)> {
+        let key = (queue.id(), base);
+        {
+            let mut cache = self.cache.lock();
+            cache.clock += 1;
+            let now = cache.clock;
+            if let Some((file, used)) = cache.open.get_mut(&key) {
+                *used = now;
+                return Ok((Arc::clone(file), false));
+            }
+        }
+        let file = self.disk.open(&self.path(queue, base), create)?;
+        let mut made = false;
+        if create && file.len()? != self.file_bytes() {
+            file.set_len(self.file_bytes())?;
+            made = true;
+        }
+        let mut cache = self.cache.lock();
+        if cache.open.len() >= self.open_max {
+            cache.evict();
+        }
+        let now = cache.clock;
+        cache.open.insert(key, (Arc::clone(&file), now));
+        Ok((file, made))
+    }
+
+    /// Reads units from `offset` on into `out`, within one file. Units never written read as unset.
+    pub(crate) fn read(&self, queue: &Queue, offset: i64, out: &mut [Unit]) -> io::Result<usize> {
+        const CHUNK: usize = 64;
+        let base = self.base_of(offset);
+        let n = out.len().min((base + self.file_units - offset) as usize).min(CHUNK);
+        if n == 0 {
+            return Ok(0);
+        }
+        let (file, _) = self.file(queue, base, false)?;
+        let mut bytes = [0u8; CHUNK * UNIT];
+        let bytes = &mut bytes[..n * UNIT];
+        file.read_at((offset - base) as u64 * UNIT as u64, bytes)?;
+        for (unit, raw) in out.iter_mut().zip(bytes.as_chunks::<UNIT>().0) {
+            *unit = Unit::decode(raw);
+        }
+        Ok(n)
+    }
+
+    /// Closes the queue's descriptors.
+    pub(crate) fn forget(&self, queue: &Queue) {
+        self.cache.lock().open.retain(|(id, _), _| *id != queue.id());
+    }
+}
+
+impl Cache {
+    /// Closes the eighth that was not used for longest.
+    fn evict(&mut self) {
+        let mut ages: Vec<u64> = self.open.values().map(|(_, used)| *used).collect();
+        let nth = ages.len() / 8;
+        let (_, limit, _) = ages.select_nth_unstable(nth);
+        let limit = *limit;
+        self.open.retain(|_, (_, used)| *used > limit);
+    }
+}

@@ -1,0 +1,172 @@
+//! Queues as recovery finds them on disk: their files, where their units end, cutting them back.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::format::name;
+use crate::format::unit::{UNIT, Unit};
+use crate::queue::Queue;
+use crate::queue::files::QueueFiles;
+use crate::queue::table::QueueTable;
+
+/// Makes a handle for every queue folder there is.
+pub(crate) fn scan(files: &QueueFiles, table: &QueueTable) -> io::Result<Vec<Arc<Queue>>> {
+    let mut found = Vec::new();
+    for topic in sub_dirs(&files.root)? {
+        for queue_id in sub_dirs(&files.root.join(&topic))? {
+            if let Ok(id) = queue_id.parse::<i32>() {
+                let queue = table.get_or_make(&topic, id);
+                if queue.storable {
+                    found.push(queue);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl Queue {
+    /// Reads from disk what units there are, and cuts those whose records lie at `cut_phy` or later. Says where the
+    /// last one's record ends; `None` when the files are damaged: then nothing is left of the queue, and it has to be
+    /// made again from the log.
+    ///
+    /// The units below `cut_phy` were synced before the checkpoint said so; what is behind them may be anything.
+    pub(crate) fn load(&self, files: &QueueFiles, cut_phy: u64) -> io::Result<Option<u64>> {
+        let bases = match self.bases(files)? {
+            Some(bases) => bases,
+            None => {
+                self.drop_files(files)?;
+                return Ok(None);
+            }
+        };
+        let (Some(first), Some(last)) = (bases.first(), bases.last()) else {
+            self.reset(0, 0);
+            return Ok(Some(0));
+        };
+        // Units that are set and whose records lie below the cut: all up to some unit, none from there on.
+        let (mut low, mut high) = (*first, last + files.file_units);
+        while low < high {
+            let mid = low + (high - low) / 2;
+            let mut unit = [Unit::default()];
+            files.read(self, mid, &mut unit)?;
+            if unit[0].is_set() && (unit[0].is_filler() || unit[0].end() <= cut_phy) {
+                low = mid + 1;
+            } else {
+                high = mid;
+            }
+        }
+        self.cut(files, *first, low)?;
+        let last_unit = self.unit(files, low - 1, low)?;
+        Ok(Some(last_unit.filter(|u| !u.is_filler()).map_or(0, |u| u.end())))
+    }
+
+    /// First units of the queue's files in order; `None` when a file is missing between others or has another length.
+    fn bases(&self, files: &QueueFiles) -> io::Result<Option<Vec<i64>>> {
+        let mut bases = Vec::new();
+        for entry in fs::read_dir(files.dir(self))? {
+            let entry = entry?;
+            let Some(base) = entry.file_name().to_str().and_then(name::parse) else { continue };
+            let len = entry.metadata()?.len();
+            if len == 0 {
+                // Made, and not yet extended, when the process ended.
+                fs::remove_file(entry.path())?;
+            } else if len != files.file_bytes() || base % files.file_bytes() != 0 {
+                tracing::error!(file = %entry.path().display(), len, "consume queue file has not the configured length");
+                return Ok(None);
+            } else {
+                bases.push((base / UNIT as u64) as i64);
+            }
+        }
+        bases.sort_unstable();
+        let dense = bases.windows(2).all(|w| w[0] + files.file_units == w[1]);
+        if !dense {
+            tracing::error!(queue = ?self, "a consume queue file is missing");
+        }
+        Ok(dense.then_some(bases))
+    }
+
+    /// Ends the queue at `end`: on disk nothing stays behind. All of it is in files.
+    pub(crate) fn cut(&self, files: &QueueFiles, first: i64, end: i64) -> io::Result<()> {
+        files.forget(self);
+        for entry in fs::read_dir(files.dir(self))? {
+            let path = entry?.path();
+            let Some(base) = path.file_name().and_then(|n| n.to_str()).and_then(name::parse) else {
+                continue;
+            };
+            let base = (base / UNIT as u64) as i64;
+            if base >= end && base != first {
+                fs::remove_file(&path)?;
+            } else if end < base + files.file_units {
+                let file = files.disk.open(&path, false)?;
+                let at = (end - base).max(0) as u64 * UNIT as u64;
+                if !reads_zero(&*file, at)? {
+                    file.zero_from(at)?;
+                    file.sync()?;
+                }
+            }
+        }
+        if end <= first && first == 0 {
+            return self.drop_files(files);
+        }
+        // An empty first file stays where offsets do not begin at 0: they are not given out again.
+        self.reset(first, end.max(first));
+        Ok(())
+    }
+
+    /// Removes all files: the queue is empty.
+    pub(crate) fn drop_files(&self, files: &QueueFiles) -> io::Result<()> {
+        files.forget(self);
+        match fs::remove_dir_all(files.dir(self)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        self.reset(0, 0);
+        Ok(())
+    }
+
+    /// An empty queue whose first message will be `offset`: fillers up to there, as Java has them.
+    pub(crate) fn begin_at(&self, files: &QueueFiles, offset: i64) -> io::Result<()> {
+        let base = files.base_of(offset);
+        self.reset(base, base);
+        self.fill_to(files, offset)
+    }
+
+    /// Fillers up to `offset`.
+    pub(crate) fn fill_to(&self, files: &QueueFiles, offset: i64) -> io::Result<()> {
+        while self.next_offset() < offset {
+            self.make_room(files, 1)?;
+            self.push(Unit::FILLER);
+        }
+        Ok(())
+    }
+}
+
+/// True when everything from `at` on reads as zeros, found without reading it: most of the file is a hole.
+fn reads_zero(file: &dyn crate::io::DiskFile, at: u64) -> io::Result<bool> {
+    const BLOCK: u64 = 4096;
+    let mut buf = [0; BLOCK as usize];
+    let stop = file.len()?.min(at.next_multiple_of(BLOCK));
+    let rest = &mut buf[..stop.saturating_sub(at) as usize];
+    file.read_at(at, rest)?;
+    Ok(rest.iter().all(|b| *b == 0) && !file.has_data_from(stop)?)
+}

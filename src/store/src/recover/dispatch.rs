@@ -1,0 +1,133 @@
+//! Units made again from records. Java: CommitLog.checkMessageAndReturnSize, CommitLogDispatcherBuildConsumeQueue.
+
+use std::io;
+use std::sync::Arc;
+
+use oxmq_base::java;
+use oxmq_protocol::message::record::{self, RecordHead, RecordView};
+use oxmq_protocol::message::{names, properties, sysflag, topic};
+
+use crate::core::Core;
+use crate::format::unit::Unit;
+use crate::queue::Queue;
+
+/// More missing messages in a row than this are taken for a damaged record, not for a gap.
+const GAP_MAX: i64 = 1 << 24;
+
+impl Core {
+    /// Adds the units that queues lack for the records of `from..end`. Answers how many.
+    pub(crate) fn dispatch_again(&self, from: u64, end: u64) -> io::Result<u64> {
+        let mut at = from;
+        let mut added = 0;
+        while at < end {
+            let in_file = self.log.file_len - at % self.log.file_len;
+            let n = in_file.min(end - at);
+            let step = self.log.with(at, n, |bytes| self.dispatch_run(bytes, at, &mut added));
+            match step {
+                Some(Ok(used)) if used > 0 => at += used,
+                Some(Err(e)) => return Err(e),
+                // The scan has read it; a start inside of a record is taken back to its file's.
+                _ => {
+                    tracing::error!(at, "no record where dispatch goes on");
+                    at += in_file;
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    /// Dispatches the records of `bytes`, which lie at `base` and end with their file or the log.
+    fn dispatch_run(&self, bytes: &[u8], base: u64, added: &mut u64) -> io::Result<u64> {
+        let mut used = 0;
+        let mut last: Option<Arc<Queue>> = None;
+        while used < bytes.len() {
+            let rest = &bytes[used..];
+            match record::head(rest) {
+                Some(RecordHead::Record { .. }) => {}
+                Some(RecordHead::Blank { size }) => return Ok((used + size.min(rest.len())) as u64),
+                _ => break,
+            }
+            let Ok(view) = RecordView::parse(rest) else { break };
+            if sysflag::takes_queue_unit(view.sys_flag()) {
+                let queue = match last.take() {
+                    Some(q) if q.topic() == view.topic() && q.queue_id() == view.queue_id() => q,
+                    _ => self.queues.get_or_make(view.topic(), view.queue_id()),
+                };
+                let unit = Unit {
+                    phy: base + used as u64,
+                    size: view.size() as u32,
+                    tags_code: tags_code(&view, &self.options.delay_levels_ms),
+                };
+                if queue.storable && self.put_again(&queue, view.queue_offset(), unit)? {
+                    *added += 1;
+                }
+                last = Some(queue);
+            }
+            used += view.size();
+        }
+        Ok(used as u64)
+    }
+
+    /// Puts the unit where its record says. True when it was missing.
+    fn put_again(&self, queue: &Arc<Queue>, offset: i64, unit: Unit) -> io::Result<bool> {
+        let files = &self.files;
+        let next = queue.next_offset();
+        if offset < 0 || offset.saturating_sub(next) > GAP_MAX && next > 0 {
+            tracing::error!(
+                ?queue,
+                offset,
+                phy = unit.phy,
+                "a record's queue offset cannot be: no unit for it"
+            );
+            return Ok(false);
+        }
+        if offset < next {
+            match queue.unit(files, offset, next)? {
+                Some(there) if there.phy >= unit.phy && !there.is_filler() => return Ok(false),
+                // The topic was deleted and made again, or the offset given out twice: the later record counts.
+                _ => {
+                    tracing::warn!(
+                        ?queue,
+                        offset,
+                        phy = unit.phy,
+                        "queue goes on from an offset it already had"
+                    );
+                    queue.write_out(files)?;
+                    let first = queue.first.load(std::sync::atomic::Ordering::Relaxed);
+                    queue.cut(files, first, offset)?;
+                }
+            }
+        }
+        let next = queue.next_offset();
+        if next == 0 && offset > 0 {
+            queue.begin_at(files, offset)?;
+        } else if offset > next {
+            tracing::warn!(
+                ?queue,
+                offset,
+                missing = offset - next,
+                "messages of a queue are missing in the log"
+            );
+            queue.fill_to(files, offset)?;
+        }
+        queue.make_room(files, 1)?;
+        queue.push(unit);
+        Self::enlist(&self.dirty, &queue.dirty, queue);
+        Ok(true)
+    }
+}
+
+/// What a record's unit carries: its delivery time in SCHEDULE_TOPIC_XXXX, else the hash of its tags.
+fn tags_code(record: &RecordView<'_>, delay_levels_ms: &[i64]) -> i64 {
+    let [tags, delay] = properties::get_many(record.properties(), [names::TAGS, names::DELAY]);
+    if record.topic() == topic::SCHEDULE
+        && let Some(level) =
+            delay.and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| d.parse::<i64>().ok())
+        && level > 0
+    {
+        let level = usize::try_from(level).unwrap_or(usize::MAX).min(delay_levels_ms.len());
+        let delay = level.checked_sub(1).and_then(|i| delay_levels_ms.get(i)).copied();
+        return record.store_timestamp() + delay.unwrap_or(1000);
+    }
+    tags.and_then(|t| std::str::from_utf8(t).ok()).map_or(0, |t| i64::from(java::hash_code(t)))
+}

@@ -1,0 +1,281 @@
+//! From files to a store: find the log's true end, cut what lies behind it, bring the queues in line.
+//!
+//! 1. The log is read from the file that the checkpoint points into (after a clean stop: from the last record) up to
+//!    the first bytes that are no record. What lies behind is saved aside and zeroed, on disk, before anything else.
+//! 2. Each queue loses the units whose records are not below the checkpoint's `logicsPhysicalOffset` (what is
+//!    above was perhaps never synced) or not below the log's end.
+//! 3. Records from there on are dispatched again; where queues are missing or damaged, from the log's start.
+//! 4. Units and log are synced, then the checkpoint is written.
+//!
+//! `abort` stands from before 1 until a clean stop, so that a crash in between begins again; each step leaves what
+//! the next recovery cuts at the same place.
+
+mod dispatch;
+mod scan;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oxmq_base::clock::SharedClock;
+
+use crate::checkpoint::CheckpointFile;
+use crate::commitlog::{Log, LogEnd};
+use crate::core::{Core, FlushMark};
+use crate::error::{OpenError, RecoverError, open_io, recover_io};
+use crate::format::checkpoint::Checkpoint;
+use crate::format::name;
+use crate::lock::FolderLock;
+use crate::mapped::MappedFile;
+use crate::options::{FlushMode, StoreOptions};
+use crate::persist::sync_dir;
+use crate::queue::files::QueueFiles;
+use crate::queue::{load, table::QueueTable};
+use crate::store::Store;
+
+/// Opens the folder: takes its lock, checks the log files' lengths. Reads no record yet.
+pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, OpenError> {
+    if options.commitlog_file_bytes < 256 || options.queue_file_bytes < 20 {
+        return Err(OpenError::Options("mapped file sizes are too small"));
+    }
+    let root = &options.root;
+    std::fs::create_dir_all(root).map_err(open_io("make the folder", root))?;
+    let lock_path = options.file("lock");
+    let folder = FolderLock::take(&lock_path)
+        .map_err(open_io("lock", &lock_path))?
+        .ok_or_else(|| OpenError::Locked(root.clone()))?;
+    let dir = options.commitlog_dir();
+    std::fs::create_dir_all(&dir).map_err(open_io("make the folder", &dir))?;
+    let files = log_files(&options)?;
+    let path = options.file("checkpoint");
+    let checkpoint = CheckpointFile::open(&options.disk, &path).map_err(open_io("read", path))?;
+    let clean = !options.file("abort").exists();
+    Ok(Unrecovered { options, clock, folder, files, checkpoint, clean })
+}
+
+/// The log's files in order. Java's rules: an empty last file goes, any other length than the configured refuses the start.
+fn log_files(options: &StoreOptions) -> Result<Vec<(u64, PathBuf)>, OpenError> {
+    let dir = options.commitlog_dir();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(open_io("list", &dir))? {
+        let entry = entry.map_err(open_io("list", &dir))?;
+        let path = entry.path();
+        let Some(base) = entry.file_name().to_str().and_then(name::parse) else { continue };
+        let len = entry.metadata().map_err(open_io("look at", &path))?.len();
+        files.push((base, path, len));
+    }
+    files.sort();
+    if let Some((_, path, 0)) = files.last() {
+        std::fs::remove_file(path).map_err(open_io("remove the empty file", path))?;
+        files.pop();
+    }
+    let expected = options.commitlog_file_bytes;
+    let mut next = None;
+    let mut out = Vec::with_capacity(files.len());
+    for (base, path, len) in files {
+        if len != expected {
+            return Err(OpenError::FileLength { path, len, expected });
+        }
+        if next.is_some_and(|n| n != base) {
+            return Err(OpenError::Gap(dir.join(name::of(next.unwrap_or(0)))));
+        }
+        next = Some(base + len);
+        out.push((base, path));
+    }
+    Ok(out)
+}
+
+/// An opened folder: nothing can be appended or read before it is recovered.
+pub struct Unrecovered {
+    options: StoreOptions,
+    clock: SharedClock,
+    folder: FolderLock,
+    files: Vec<(u64, PathBuf)>,
+    checkpoint: CheckpointFile,
+    clean: bool,
+}
+
+/// What recovery found and did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The stop before was clean.
+    pub clean: bool,
+    /// Where the log ends.
+    pub end: u64,
+    /// Bytes that lay behind the end, saved beside the log and cut.
+    pub cut_bytes: u64,
+    /// Records read to find the end.
+    pub scanned: u64,
+    /// Units made again from the log.
+    pub dispatched: u64,
+    /// Queues.
+    pub queues: u64,
+}
+
+impl Unrecovered {
+    /// True when the last stop was clean.
+    pub fn is_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// Finds the log's true end, cuts what lies behind it, brings the queues in line.
+    pub fn recover(self) -> Result<Store, RecoverError> {
+        let Unrecovered { options, clock, folder, files, mut checkpoint, clean } = self;
+        let abort = options.file("abort");
+        std::fs::write(&abort, std::process::id().to_string()).map_err(recover_io("write", &abort))?;
+        sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;
+
+        let known = checkpoint.now;
+        let found = scan::find_end(&options, &files, &known, clean)?;
+        refuse_durable_damage(&found, &known, &files)?;
+        let (kept, cut_bytes) = scan::cut(&options, &files, found.log.end)?;
+
+        let queue_files = QueueFiles::new(
+            options.queue_dir(),
+            options.queue_file_bytes,
+            options.open_queue_files_max,
+            Arc::clone(&options.disk),
+        );
+        let queues = QueueTable::default();
+        let dir = options.queue_dir();
+        let loaded = load::scan(&queue_files, &queues).map_err(recover_io("list", &dir))?;
+        let min_phy = kept.first().map_or(found.log.end, |(base, _)| *base);
+        let plan = Plan::new(&known, clean, min_phy, found.log.end);
+        let mut from = plan.dispatch_from;
+        let mut last_end = 0;
+        for queue in &loaded {
+            match queue.load(&queue_files, plan.cut).map_err(recover_io("load", queue_files.dir(queue)))? {
+                Some(end) => last_end = last_end.max(end),
+                None => from = min_phy,
+            }
+        }
+        if last_end == 0 {
+            // No queue knows of any record: somebody removed them.
+            from = min_phy;
+        } else if !plan.known {
+            from = from.min(last_end.max(min_phy));
+        }
+
+        let open = |(base, path): &(u64, PathBuf)| {
+            let published = (found.log.end - base).min(options.commitlog_file_bytes) as usize;
+            let file = MappedFile::open(path, published, &options.disk).map_err(recover_io("map", path))?;
+            Ok((*base, file))
+        };
+        let mapped = kept.iter().map(open).collect::<Result<Vec<_>, RecoverError>>()?;
+        let log = Log::new(
+            options.commitlog_dir(),
+            options.commitlog_file_bytes,
+            Arc::clone(&options.disk),
+            options.allocate_step_bytes,
+            mapped,
+            found.log,
+        );
+        // What the page cache kept of a killed process is not yet on disk.
+        log.sync(found.from, found.log.end).map_err(recover_io("sync", &log.dir))?;
+        if let Some(own) = &mut checkpoint.now.own {
+            own.end = own.end.min(found.log.end);
+        }
+        let core = build(options, clock, folder, checkpoint, queue_files, queues, log, found.log);
+        let dispatched =
+            core.dispatch_again(from, found.log.end).map_err(recover_io("dispatch", dir.clone()))?;
+        for queue in core.queues.all() {
+            queue.visible.store(queue.next_offset(), std::sync::atomic::Ordering::Release);
+        }
+        core.save_queues(true).map_err(|e| RecoverError::Io {
+            what: "write",
+            path: dir,
+            source: std::io::Error::other(e),
+        })?;
+
+        let recovered = Recovered {
+            clean,
+            end: found.log.end,
+            cut_bytes,
+            scanned: found.scanned,
+            dispatched,
+            queues: core.queues.all().len() as u64,
+        };
+        tracing::info!(?recovered, "store recovered");
+        Ok(Store::start(core, recovered))
+    }
+}
+
+/// Which units are trusted, and from where records are dispatched again.
+struct Plan {
+    /// Units of records below are kept.
+    cut: u64,
+    dispatch_from: u64,
+    /// The checkpoint says up to where units were synced.
+    known: bool,
+}
+
+impl Plan {
+    fn new(checkpoint: &Checkpoint, clean: bool, min_phy: u64, end: u64) -> Self {
+        let logics = checkpoint.logics_phy.max(0) as u64;
+        if logics > 0 {
+            let cut = logics.min(end);
+            return Self { cut, dispatch_from: cut.max(min_phy), known: true };
+        }
+        // Written before 5.4. After a clean stop the queues are complete; else nothing is known of them.
+        let cut = if clean { end } else { 0 };
+        Self { cut, dispatch_from: if clean { end } else { min_phy }, known: !clean }
+    }
+}
+
+/// Bytes that were synced and are no records any more are no torn tail: the disk lost them, and going on would hand
+/// their offsets out again.
+fn refuse_durable_damage(
+    found: &scan::Found,
+    checkpoint: &Checkpoint,
+    files: &[(u64, PathBuf)],
+) -> Result<(), RecoverError> {
+    let durable = checkpoint.own.map_or(0, |own| own.durable);
+    if files.is_empty() || found.log.end >= durable {
+        return Ok(());
+    }
+    let path = files.iter().rev().find(|(base, _)| *base <= found.log.end).map(|(_, p)| p.clone());
+    Err(RecoverError::DurableDamage { path: path.unwrap_or_default(), at: found.log.end, durable })
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, from recover")]
+fn build(
+    options: StoreOptions,
+    clock: SharedClock,
+    folder: FolderLock,
+    checkpoint: CheckpointFile,
+    files: QueueFiles,
+    queues: QueueTable,
+    log: Log,
+    end: LogEnd,
+) -> Arc<Core> {
+    let sync = options.flush_mode == FlushMode::Sync;
+    let now = clock.mono_ms();
+    Arc::new(Core {
+        show_unflushed: !sync || options.read_uncommitted,
+        // Synced pages that were made present are written as zeros: keep them few where every append is synced.
+        prepare_ahead: if sync { 256 << 10 } else { 4 << 20 },
+        options,
+        clock,
+        log,
+        queues,
+        files,
+        listener: Default::default(),
+        poison: Default::default(),
+        stopping: Default::default(),
+        dirty: Default::default(),
+        unsynced: Default::default(),
+        pending: Default::default(),
+        waiters: Default::default(),
+        flushing: Default::default(),
+        flush_mark: parking_lot::Mutex::new(FlushMark {
+            end: end.end,
+            ts: end.last_ts,
+            last_record: end.last_record,
+        }),
+        checkpoint: parking_lot::Mutex::new(checkpoint),
+        threads: Default::default(),
+        round: Default::default(),
+        queue_sync_at: now.into(),
+        thorough_at: now.into(),
+        folder: parking_lot::Mutex::new(Some(folder)),
+    })
+}

@@ -1,0 +1,5 @@
+//! The store from outside: one binary for all its integration tests.
+#![allow(clippy::unwrap_used)]
+
+mod basics;
+mod helper;
