@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use oxmq_base::config::{BrokerSettings, Loaded, NamesrvSettings, Refusal, load_broker, load_namesrv};
 use oxmq_base::{dirs, net};
+use oxmq_remoting::client::ClientConfig;
 
 use crate::args::{LogTarget, ServerArgs, StandaloneArgs};
 use crate::boot::{self, PidFile, StopSignals, exit, say};
@@ -15,6 +16,9 @@ use crate::{logs, machine, roles};
 
 /// A stop that takes longer is cut off.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Messages of the demo.
+const DEMO_MESSAGES: usize = 5;
 
 /// What is to be started, and how.
 struct Plan {
@@ -26,6 +30,8 @@ struct Plan {
     ports_file: Option<PathBuf>,
     /// Lines for a person at a terminal, once all is up.
     greeting: bool,
+    /// Messages that `--demo` sends and consumes.
+    demo: Option<usize>,
 }
 
 /// `oxmq namesrv`, `mqnamesrv`.
@@ -60,6 +66,7 @@ pub fn namesrv(args: &ServerArgs) -> ExitCode {
         log_folder: dirs::home().join("logs/rocketmqlogs"),
         ports_file: args.ports_file.clone(),
         greeting: false,
+        demo: None,
     })
 }
 
@@ -83,6 +90,7 @@ pub fn broker(args: &ServerArgs) -> ExitCode {
         log_folder: dirs::home().join("logs/rocketmqlogs"),
         ports_file: args.ports_file.clone(),
         greeting: false,
+        demo: None,
     })
 }
 
@@ -116,6 +124,7 @@ pub fn standalone(args: &StandaloneArgs) -> ExitCode {
         log_folder: args.data.join("logs"),
         ports_file: args.server.ports_file.clone(),
         greeting: true,
+        demo: args.demo.then_some(DEMO_MESSAGES),
     })
 }
 
@@ -275,7 +284,28 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
             say(&line);
         }
     }
+    if let (Some(count), Some(namesrv)) = (plan.demo, &up.namesrv) {
+        let nameservers = vec![format!("127.0.0.1:{}", namesrv.address().port())];
+        let demo = oxmq_client::demo::run(nameservers, ClientConfig::default(), count, std::io::stdout());
+        tokio::select! {
+            done = demo => match done {
+                Ok(()) => say("The demo is done; the servers go on."),
+                Err(e) => eprintln!("the demo failed: {}", boot::explain(&e.into()).0),
+            },
+            name = signals.next() => return finish(name, up, pid_file, signals).await,
+        }
+    }
     let name = signals.next().await;
+    finish(name, up, pid_file, signals).await
+}
+
+/// Stops what runs, within [`STOP_TIME_MAX`]; another signal cuts it off.
+async fn finish(
+    name: &str,
+    up: Up,
+    pid_file: Option<PidFile>,
+    mut signals: StopSignals,
+) -> anyhow::Result<()> {
     tracing::info!("{name}: stopping");
     let stopped = tokio::select! {
         stopped = tokio::time::timeout(STOP_TIME_MAX, up.stop()) => stopped.is_ok(),
