@@ -1,0 +1,1 @@
+//! The hot path allocates nothing in the steady state.

@@ -1,0 +1,173 @@
+//! Pulling, holding, sending back, delaying.
+
+use std::time::{Duration, Instant};
+
+use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
+
+use crate::setup::{Fixture, bodies, messages};
+
+/// Carries its subscription and may be held.
+const HELD: i32 = 4 | 2;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_and_next_offsets() {
+    let broker = Fixture::start().await;
+    for i in 0..6 {
+        broker.send("TA", 0, &[("TAGS", "t")], &format!("m{i}")).await;
+    }
+    for (queue, offset, tags, code, status, next) in [
+        (0, 0, "*", 0, "FOUND", 6),
+        (0, 4, "*", 0, "FOUND", 6),
+        (0, 0, "other", 20, "NO_MATCHED_MESSAGE", 6),
+        (0, 6, "*", 19, "OFFSET_OVERFLOW_ONE", 6),
+        (0, 9, "*", 21, "OFFSET_OVERFLOW_BADLY", 6),
+        (0, -5, "*", 21, "OFFSET_TOO_SMALL", 0),
+        (3, 0, "*", 19, "NO_MESSAGE_IN_QUEUE", 0),
+        (3, 9, "*", 21, "NO_MESSAGE_IN_QUEUE", 0),
+    ] {
+        let pulled = broker.pull_with("TA", queue, offset, tags, &[]).await;
+        let case = format!("queue {queue} offset {offset} tags {tags}");
+        assert_eq!((pulled.code.0, pulled.remark.as_str()), (code, status), "{case}");
+        assert_eq!(pulled.number("nextBeginOffset").unwrap(), next, "{case}");
+        let max = if queue == 0 { 6 } else { 0 };
+        assert_eq!(pulled.number("maxOffset").unwrap(), max, "{case}");
+        assert_eq!(pulled.number("minOffset").unwrap(), 0, "{case}");
+        assert_eq!(pulled.number("suggestWhichBrokerId").unwrap(), 0, "{case}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_pulls_are_refused_as_by_apache() {
+    let mut broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "x").await;
+    let refused = broker.pull("NOPE", 0, 0).await;
+    assert_eq!(refused.code, Code::TOPIC_NOT_EXIST);
+    assert!(refused.remark.starts_with("topic[NOPE] not exist, apply first please! "), "{}", refused.remark);
+    let refused = broker.pull("TA", 7, 0).await;
+    assert_eq!(refused.code, Code::INVALID_PARAMETER);
+    let remark = "queueId[7] is illegal, topic:[TA] topicConfig.readQueueNums:[4] consumer:[/127.0.0.1:";
+    assert!(refused.remark.starts_with(remark), "{}", refused.remark);
+    // Without its subscription, and without a heartbeat that would have given it.
+    broker.pull_flags = 0;
+    let refused = broker.pull("TA", 0, 0).await;
+    assert_eq!(refused.code, Code::SUBSCRIPTION_NOT_EXIST);
+    assert!(refused.remark.starts_with("the consumer's group info not exist\nSee "), "{}", refused.remark);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_pull_is_woken_by_the_append() {
+    let mut broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "first").await;
+    broker.pull_flags = HELD;
+    let started = Instant::now();
+    let (pulled, sent) = tokio::join!(broker.pull("TA", 0, 1), async {
+        while broker.running.broker().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        broker.send("TA", 0, &[], "second").await
+    });
+    assert_eq!(sent.code, Code::SUCCESS);
+    assert_eq!((pulled.code, bodies(&pulled)), (Code::SUCCESS, vec!["second".to_owned()]));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(broker.running.broker().waiting.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_pull_times_out_with_how_far_it_has_filtered() {
+    let mut broker = Fixture::start().await;
+    broker.send("TA", 0, &[("TAGS", "a")], "first").await;
+    broker.pull_flags = HELD;
+    let short = [("suspendTimeoutMillis", "700")];
+    let (nothing, filtered, _) = tokio::join!(
+        broker.pull_with("TA", 1, 0, "*", &short),
+        broker.pull_with("TA", 0, 1, "b", &short),
+        async {
+            while broker.running.broker().waiting.len() < 2 {
+                tokio::task::yield_now().await;
+            }
+            broker.send("TA", 0, &[("TAGS", "a")], "for others").await
+        }
+    );
+    assert_eq!((nothing.code, nothing.remark.as_str()), (Code::PULL_NOT_FOUND, "NO_MESSAGE_IN_QUEUE"));
+    assert_eq!(filtered.number("nextBeginOffset").unwrap(), 2);
+    assert!(bodies(&filtered).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_are_unknown_on_the_fast_port() {
+    let broker = Fixture::start().await;
+    let asked = broker.remote.ask(&broker.fast_addr, RequestCode::PULL_MESSAGE, |_| {}, b"").await.unwrap();
+    assert_eq!(asked.code, Code::REQUEST_CODE_NOT_SUPPORTED);
+    assert_eq!(asked.remark, " request type 11 not supported");
+}
+
+fn send_back<'a>(offset: &'a str, level: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("offset", offset),
+        ("group", "cg"),
+        ("delayLevel", level),
+        ("originTopic", "TA"),
+        ("unitMode", "false"),
+        ("maxReconsumeTimes", "2"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_sent_back_returns_and_ends_in_the_dead_letter_queue() {
+    let mut broker = Fixture::start_with(|s| {
+        s.set("messageDelayLevel", "1s 1s 1s 1s 1s").unwrap();
+    })
+    .await;
+    broker.send("TA", 0, &[("TAGS", "t"), ("UNIQ_KEY", "U")], "again").await;
+    let first = messages(&broker.pull("TA", 0, 0).await).remove(0);
+
+    let offset = first.physical_offset.to_string();
+    let answer = broker.ask(RequestCode::CONSUMER_SEND_MSG_BACK, &send_back(&offset, "0"), b"").await;
+    assert_eq!(answer.code, Code::SUCCESS, "{}", answer.remark);
+    broker.pull_flags = HELD;
+    let pulled = broker.pull("%RETRY%cg", 0, 0).await;
+    let retried = messages(&pulled).remove(0);
+    assert_eq!((retried.body.as_str(), retried.reconsume_times), ("again", 1));
+    assert_eq!(retried.prop("RETRY_TOPIC"), Some("TA"));
+    assert_eq!(retried.prop("REAL_TOPIC"), Some("%RETRY%cg"));
+    assert_eq!(retried.prop("DELAY"), None);
+    assert_eq!(retried.prop("UNIQ_KEY"), Some("U"));
+    assert!(retried.prop("ORIGIN_MESSAGE_ID").is_some());
+
+    // Below 0: the dead-letter queue at once. Its second failure would get there too.
+    let offset = retried.physical_offset.to_string();
+    let answer = broker.ask(RequestCode::CONSUMER_SEND_MSG_BACK, &send_back(&offset, "-1"), b"").await;
+    assert_eq!(answer.code, Code::SUCCESS, "{}", answer.remark);
+    let dead = messages(&broker.pull("%DLQ%cg", 0, 0).await).remove(0);
+    assert_eq!((dead.body.as_str(), dead.reconsume_times), ("again", 2));
+    assert_eq!(dead.prop("RETRY_TOPIC"), Some("TA"));
+
+    let answer = broker.ask(RequestCode::CONSUMER_SEND_MSG_BACK, &send_back("999999", "0"), b"").await;
+    assert_eq!(
+        (answer.code, answer.remark.as_str()),
+        (Code::SYSTEM_ERROR, "look message by offset failed, 999999")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delayed_messages_come_when_due_and_in_order() {
+    let mut broker = Fixture::start_with(|s| {
+        s.set("messageDelayLevel", "1s 2s").unwrap();
+    })
+    .await;
+    let started = Instant::now();
+    broker.send("TD", 0, &[("DELAY", "2")], "late").await;
+    broker.send("TD", 0, &[("DELAY", "1")], "soon").await;
+    broker.pull_flags = HELD;
+    let soon = broker.pull("TD", 0, 0).await;
+    assert_eq!(bodies(&soon), ["soon"]);
+    assert!(started.elapsed() >= Duration::from_millis(990), "{:?}", started.elapsed());
+    let late = broker.pull("TD", 0, 1).await;
+    assert_eq!(bodies(&late), ["late"]);
+    assert!(started.elapsed() >= Duration::from_millis(1990), "{:?}", started.elapsed());
+    let late = messages(&late).remove(0);
+    assert_eq!(
+        (late.prop("DELAY"), late.prop("REAL_TOPIC"), late.prop("REAL_QID")),
+        (None, Some("TD"), Some("0"))
+    );
+}

@@ -1,0 +1,8 @@
+//! A broker in this process, spoken to over its sockets as clients do.
+
+mod alloc;
+mod consume;
+mod produce;
+mod refused;
+mod restart;
+mod setup;
