@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use oxmq_base::config::{BrokerSettings, Loaded, NamesrvSettings, Refusal, load_broker, load_namesrv};
 use oxmq_base::{dirs, net};
+use oxmq_protocol::frame::SerializeType;
 use oxmq_remoting::client::ClientConfig;
 
 use crate::args::{LogTarget, ServerArgs, StandaloneArgs};
@@ -353,8 +354,7 @@ impl Up {
             ports.push(("namesrv", namesrv.address().port()));
         }
         if let Some(broker) = &self.broker {
-            ports.push(("broker", broker.address().port()));
-            ports.extend(broker.fast_address().map(|a| ("fast", a.port())));
+            ports.extend(["broker", "fast"].into_iter().zip(broker.ports()));
         }
         ports
     }
@@ -362,7 +362,10 @@ impl Up {
     /// Apache's lines; scripts and test frameworks wait for them.
     fn boot_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let serialize_type = serialize_type();
+        let serialize_type = match roles::serialize_type() {
+            SerializeType::RocketMq => "ROCKETMQ",
+            SerializeType::Json => "JSON",
+        };
         if let Some(namesrv) = &self.namesrv {
             lines.push(format!(
                 "The Name Server boot success. serializeType={serialize_type}, address {}:{}",
@@ -372,10 +375,9 @@ impl Up {
         }
         if let Some(broker) = &self.broker {
             let mut line = format!(
-                "The broker[{}, {}:{}] boot success. serializeType={serialize_type}",
+                "The broker[{}, {}] boot success. serializeType={serialize_type}",
                 broker.name(),
-                broker.advertised_host(),
-                broker.address().port()
+                broker.advertised()
             );
             if let Some(list) = broker.namesrv_addr() {
                 line.push_str(&format!(" and name server is {list}"));
@@ -389,11 +391,11 @@ impl Up {
     fn greeting(&self, log_folder: &Path) -> Vec<String> {
         let (Some(namesrv), Some(broker)) = (&self.namesrv, &self.broker) else { return Vec::new() };
         let names = format!("127.0.0.1:{}", namesrv.address().port());
-        let fast = broker.fast_address().map(|a| format!(", {} for consumers", a.port())).unwrap_or_default();
+        let fast = broker.ports().get(1).map(|port| format!(", {port} for consumers")).unwrap_or_default();
         vec![
             String::new(),
             format!("  nameserver  {names}"),
-            format!("  broker      {}:{}{fast}", broker.advertised_host(), broker.address().port()),
+            format!("  broker      {}{fast}", broker.advertised()),
             format!("  data, logs  {}", log_folder.with_file_name("").display()),
             String::new(),
             format!(
@@ -414,13 +416,5 @@ impl Up {
         if let Some(namesrv) = self.namesrv {
             namesrv.stop().await;
         }
-    }
-}
-
-/// What ROCKETMQ_SERIALIZE_TYPE asks for; Apache's programs take JSON for everything else.
-fn serialize_type() -> &'static str {
-    match std::env::var("ROCKETMQ_SERIALIZE_TYPE") {
-        Ok(text) if text.eq_ignore_ascii_case("ROCKETMQ") => "ROCKETMQ",
-        _ => "JSON",
     }
 }
