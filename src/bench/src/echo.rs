@@ -94,7 +94,13 @@ pub fn sends(shape: &Shape, server: &EchoServer) -> anyhow::Result<load::Outcome
 /// The floor of a pull.
 pub fn pulls(shape: &Shape, server: &EchoServer) -> anyhow::Result<load::Outcome> {
     load::run(shape, &server.addr, server.pid(), |i| {
-        Box::new(Pulls { topic: "BenchTopic".to_owned(), queue_id: i as i32, next: 0, end: 1 << 20 })
+        Box::new(Pulls {
+            topic: "BenchTopic".to_owned(),
+            queue_id: i as i32,
+            begin: 0,
+            next: 0,
+            end: 1 << 20,
+        })
     })
 }
 

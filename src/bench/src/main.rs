@@ -1,5 +1,6 @@
 //! OxMQ benchmarks: what the broker's process costs per message, beside an echo server of the same frames.
 
+mod broker;
 mod cpu;
 mod echo;
 mod load;
@@ -19,6 +20,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure a broker, and the echo server in the same run.
+    Broker(broker::BrokerArgs),
     /// Measure the echo server alone: what framing and sockets cost on this machine.
     Echo(echo::EchoArgs),
     /// Send a few messages and consume them, printing both.
@@ -37,6 +40,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
+        Command::Broker(args) => broker::measure(&args),
         Command::Echo(args) => echo::measure(&args),
         Command::Demo { namesrv, tls } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

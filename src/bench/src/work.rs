@@ -50,10 +50,11 @@ impl Work for Sends {
     }
 }
 
-/// Pulls one queue from its begin to its end, over and over. Several pulls are in flight, each at its own place.
+/// Pulls one queue from `begin` to `end`, over and over. Several pulls are in flight, each at its own place.
 pub struct Pulls {
     pub topic: String,
     pub queue_id: i32,
+    pub begin: i64,
     pub next: i64,
     pub end: i64,
 }
@@ -64,7 +65,7 @@ pub const PULL_BATCH: i64 = 32;
 impl Work for Pulls {
     fn ask(&mut self, opaque: i32, out: &mut Vec<u8>) {
         if self.next + PULL_BATCH > self.end {
-            self.next = 0;
+            self.next = self.begin;
         }
         let header = Pull {
             consumer_group: Raw::plain(b"bench_consumer"),
