@@ -28,8 +28,29 @@ impl DataVersion {
         self.counter += 1;
     }
 
-    /// Which is newer: by state version, then by counter. The timestamp counts for equality only.
+    /// Which is newer: by state version, then by counter, then by time.
     pub fn compare(&self, other: &Self) -> Ordering {
-        (self.state_version, self.counter).cmp(&(other.state_version, other.counter))
+        let rank = |v: &Self| (v.state_version, v.counter, v.timestamp);
+        rank(self).cmp(&rank(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Java `DataVersion.compare`.
+    #[test]
+    fn newer_by_state_then_counter_then_time() {
+        let version = |state_version, counter, timestamp| DataVersion { counter, state_version, timestamp };
+        let rising = [version(0, 1, 9), version(0, 2, 5), version(0, 2, 6), version(1, 0, 0)];
+        for (i, a) in rising.iter().enumerate() {
+            for (j, b) in rising.iter().enumerate() {
+                assert_eq!(a.compare(b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+        let mut next = version(3, 1, 5);
+        next.next(7);
+        assert_eq!(next, version(3, 2, 7));
     }
 }

@@ -4,4 +4,5 @@
 pub mod admin;
 pub mod client;
 pub mod message;
+pub mod namesrv;
 pub mod offset;

@@ -1,6 +1,8 @@
 //! The golden vectors of `remoting-spec/vectors`, captured from the official SDK, against this crate.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod frames;
+mod namesrv;
 mod typed;
 
 use std::path::Path;
