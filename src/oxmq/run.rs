@@ -226,7 +226,7 @@ fn run_to_the_end(plan: Plan) -> ExitCode {
     let to_terminal = plan.log == LogTarget::File;
     let fail = |e: anyhow::Error| {
         let (line, code) = boot::explain(&e);
-        tracing::error!("start failed: {line}");
+        tracing::error!("{line}");
         if to_terminal {
             eprintln!("{line}");
         }
@@ -293,27 +293,20 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
                 Ok(()) => say("The demo is done; the servers go on."),
                 Err(e) => eprintln!("the demo failed: {}", boot::explain(&e.into()).0),
             },
-            name = signals.next() => return finish(name, up, pid_file, signals).await,
+            name = signals.next() => return finish(name, up, pid_file).await,
         }
     }
     let name = signals.next().await;
-    finish(name, up, pid_file, signals).await
+    finish(name, up, pid_file).await
 }
 
-/// Stops what runs, within [`STOP_TIME_MAX`]; another signal cuts it off.
-async fn finish(
-    name: &str,
-    up: Up,
-    pid_file: Option<PidFile>,
-    mut signals: StopSignals,
-) -> anyhow::Result<()> {
+/// Stops what runs, within [`STOP_TIME_MAX`]. Signals that come meanwhile change nothing: `timeout` and some supervisors
+/// send theirs twice.
+async fn finish(name: &str, up: Up, pid_file: Option<PidFile>) -> anyhow::Result<()> {
     tracing::info!("{name}: stopping");
-    let stopped = tokio::select! {
-        stopped = tokio::time::timeout(STOP_TIME_MAX, up.stop()) => stopped.is_ok(),
-        _ = signals.next() => false,
-    };
+    let stopped = tokio::time::timeout(STOP_TIME_MAX, up.stop()).await;
     drop(pid_file);
-    anyhow::ensure!(stopped, "the stop was cut off; the next start recovers");
+    stopped.context("the stop took too long and was cut off; the next start recovers")?;
     tracing::info!("stopped");
     Ok(())
 }
