@@ -1,6 +1,5 @@
 //! A broker in this process, spoken to over its sockets as clients do.
 
-mod alloc;
 mod consume;
 mod produce;
 mod refused;

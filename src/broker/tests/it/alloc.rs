@@ -1,1 +1,0 @@
-//! The hot path allocates nothing in the steady state.
