@@ -130,6 +130,10 @@ fn scan_file(options: &StoreOptions, bytes: &[u8], base: u64, found: &mut Found)
             false => Ok(r),
         });
         match good {
+            Ok(record) if is_torn(&record) => {
+                tracing::warn!(at = found.log.end, "a record's end is missing: the log ends before it");
+                return false;
+            }
             Ok(record) if record.physical_offset() == found.log.end as i64 => {
                 found.log.last_record = found.log.end;
                 found.log.last_ts = found.log.last_ts.max(record.store_timestamp());
@@ -147,6 +151,13 @@ fn scan_file(options: &StoreOptions, bytes: &[u8], base: u64, found: &mut Found)
             }
         }
     }
+}
+
+/// The CRC covers the body only. A record whose last bytes never got to the disk ends with zeros: neither a property
+/// string nor a topic does.
+fn is_torn(record: &RecordView<'_>) -> bool {
+    let last = record.properties().last().or(record.topic().as_bytes().last());
+    last.is_none_or(|b| *b == 0)
 }
 
 /// Makes `end` the log's end on disk: bytes behind it are saved beside the log and zeroed, later files moved there.

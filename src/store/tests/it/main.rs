@@ -2,4 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod crash;
+mod faults;
 mod helper;
+mod model;
+mod sync_flush;
