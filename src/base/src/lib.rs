@@ -6,4 +6,5 @@ pub mod dirs;
 pub mod java;
 pub mod names;
 pub mod net;
+pub mod persist;
 pub mod properties;
