@@ -388,3 +388,48 @@ fn quickstart_says_how_to_get_a_compiler() {
         assert!(err.contains("OxMQ needs Rust 1.") && err.contains(words), "{err}");
     }
 }
+
+const SMALL: &str = "brokerName=b\nlistenPort=0\nbindAddress=127.0.0.1\nbrokerIP1=127.0.0.1\nmappedFileSizeCommitLog=1048576\n";
+
+/// The abort file tells a crash from a stop; the boot line is Apache's, without nameservers and with.
+#[test]
+fn a_broker_starts_says_so_and_stops() {
+    let home = Home::new();
+    home.file("b.conf", SMALL);
+    let mut server = home.command(&["broker", "-c", "b.conf", "--ports-file", "ports"]);
+    let mut child = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut server = Server { child, out };
+    let boot = server.line();
+    let ports = ports(&home.path().join("ports"));
+    assert_eq!(ports.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["broker", "fast"]);
+    assert_eq!(ports[0].1, ports[1].1 + 2);
+    assert_eq!(boot, format!("The broker[b, 127.0.0.1:{}] boot success. serializeType=JSON\n", ports[0].1));
+    let abort = home.path().join("store/abort");
+    assert!(abort.exists());
+
+    // The same store a second time, and the same port on another store.
+    let (exit, _, err) = home.run(&["broker", "-c", "b.conf"]);
+    assert_eq!((exit, complaints(&err).len()), (253, 1), "{err}");
+    assert!(err.contains("store is locked by another process"), "{err}");
+    let port = format!("-DlistenPort={}", ports[0].1);
+    let (exit, _, err) = home.run(&["broker", "-c", "b.conf", &port, "-DstorePathRootDir=other"]);
+    assert_eq!((exit, complaints(&err).len()), (255, 1), "{err}");
+    assert!(err.contains(&format!("127.0.0.1:{}", ports[0].1)) && err.contains("set listenPort"), "{err}");
+    let (exit, _, err) = home.run(&["broker", "-c", "b.conf", "-DstorePathRootDir=b.conf/x"]);
+    assert_eq!((exit, complaints(&err).len()), (253, 1), "{err}");
+    assert!(err.contains("b.conf/x"), "{err}");
+
+    let (code, took) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(!abort.exists());
+
+    let mut crashed = home.start(&["broker", "-c", "b.conf", "-n", "127.0.0.1:1"]);
+    crashed.child.kill().expect("kills");
+    crashed.child.wait().expect("ends");
+    assert!(abort.exists());
+    let recovered = home.start(&["broker", "-c", "b.conf"]);
+    assert_eq!(recovered.stop().0, Some(0));
+    assert!(!abort.exists());
+}
