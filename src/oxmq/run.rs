@@ -37,18 +37,23 @@ struct Plan {
 
 /// `oxmq namesrv`, `mqnamesrv`.
 pub fn namesrv(args: &ServerArgs) -> ExitCode {
-    let loaded = match boot::inputs(args) {
-        // -n is an option of all of Apache's servers; a nameserver has no use for it.
-        Ok(mut inputs) => {
-            inputs.flags.retain(|(key, _)| key != "namesrvAddr");
-            load_namesrv(&inputs)
-        }
+    let mut inputs = match boot::inputs(args) {
+        Ok(inputs) => inputs,
         Err(e) => return bad_arguments(&e),
     };
-    let loaded = match loaded {
+    // -n is an option of all of Apache's servers; a nameserver has no use for it.
+    inputs.flags.retain(|(key, _)| key != "namesrvAddr");
+    let own_file = dirs::home().join("namesrv/oxmq.properties");
+    if args.config_file.is_none() && own_file.exists() {
+        inputs.file = Some(own_file.clone());
+    }
+    let mut loaded = match load_namesrv(&inputs) {
         Ok(loaded) => loaded,
         Err(refusals) => return boot::refuse(&refusals),
     };
+    if args.config_file.is_none() && !loaded.is_given("configStorePath") {
+        loaded.settings.namesrv.config_store_path = own_file.to_string_lossy().into_owned();
+    }
     if let Some(file) = &args.config_file {
         say(&format!("load config properties file OK, {}", file.display()));
     }
@@ -73,10 +78,21 @@ pub fn namesrv(args: &ServerArgs) -> ExitCode {
 
 /// `oxmq broker`, `mqbroker`.
 pub fn broker(args: &ServerArgs) -> ExitCode {
-    let loaded = match loaded_broker(args, args.config_file.as_deref()) {
+    let mut loaded = match loaded_broker(args, args.config_file.as_deref()) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    if args.config_file.is_none() {
+        // Without -c what is set at run time is kept in the store, and is in force again at the next start.
+        let own_file = Path::new(&loaded.settings.store.store_path_root_dir).join("config/oxmq.properties");
+        if own_file.exists() {
+            loaded = match loaded_broker(args, Some(&own_file)) {
+                Ok(loaded) => loaded,
+                Err(code) => return code,
+            };
+        }
+        loaded.settings.broker.broker_config_path = Some(own_file.to_string_lossy().into_owned());
+    }
     if args.print_all || args.print_important {
         return boot::print_keys(&loaded.settings.tables(), !args.print_all);
     }

@@ -2,12 +2,14 @@
 //! not valid UTF-8 is taken as ISO-8859-1, which is what Java assumes), and rewritten so that a user's comments and order
 //! stay.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
 use thiserror::Error;
+
+use crate::persist;
 
 /// One key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,27 +108,7 @@ pub fn update_file(path: &Path, changes: &[(&str, &str)]) -> io::Result<()> {
         Err(e) => return Err(e),
     };
     let new = rewrite(old.as_deref().unwrap_or_default(), changes);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    if let Some(old) = old {
-        write_synced(&beside(path, ".bak"), &old)?;
-    }
-    let temporary = beside(path, ".tmp");
-    write_synced(&temporary, &new)?;
-    fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
-}
-
-fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn write_synced(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    persist::save(path, new.as_bytes())
 }
 
 const BLANK: [char; 3] = [' ', '\t', '\u{c}'];
@@ -297,8 +279,8 @@ mod tests {
         update_file(&path, &[("a", "1")]).expect("creates");
         update_file(&path, &[("a", "2")]).expect("replaces");
         assert_eq!(read_file(&path).expect("reads"), "a=2\n");
-        assert_eq!(read_file(&beside(&path, ".bak")).expect("reads"), "a=1\n");
-        assert!(!beside(&path, ".tmp").exists());
+        assert_eq!(read_file(&path.with_extension("conf.bak")).expect("reads"), "a=1\n");
+        assert_eq!(fs::read_dir(folder.path().join("deep")).expect("lists").count(), 2);
     }
 
     #[test]

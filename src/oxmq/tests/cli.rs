@@ -190,6 +190,23 @@ fn takes_the_role_from_its_name() {
     assert!(out.lines().any(|l| l == "namesrvAddr=a:1"), "{out}");
 }
 
+/// What was set at run time lies in the store where no file was named, and counts at the next start.
+#[test]
+fn without_a_file_the_stores_own_counts() {
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("store/config")).expect("creates");
+    fs::create_dir_all(home.path().join("namesrv")).expect("creates");
+    home.file("store/config/oxmq.properties", "brokerPermission=4\n");
+    home.file("namesrv/oxmq.properties", "orderMessageEnable=true\n");
+    let (_, out, _) = home.run(&["broker", "-p"]);
+    assert!(out.contains("brokerPermission=4\n") && out.contains("store/config/oxmq.properties\n"), "{out}");
+    let (_, out, _) = home.run(&["namesrv", "-p"]);
+    assert!(out.contains("orderMessageEnable=true\n") && out.contains("namesrv/oxmq.properties\n"), "{out}");
+    home.file("b.conf", "");
+    let (_, out, _) = home.run(&["broker", "-c", "b.conf", "-p"]);
+    assert!(out.contains("brokerPermission=6\n") && out.contains("brokerConfigPath=b.conf\n"), "{out}");
+}
+
 #[test]
 fn the_environment_overrides_the_file() {
     let home = Home::new();
