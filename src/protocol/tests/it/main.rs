@@ -3,6 +3,7 @@
 
 mod frames;
 mod namesrv;
+mod spec;
 mod typed;
 
 use std::path::Path;
