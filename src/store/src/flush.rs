@@ -104,7 +104,7 @@ impl Core {
 
     /// Under SYNC_FLUSH: readers see up to `flushed` now.
     fn advance_visible(&self, flushed: u64) {
-        let queues = std::mem::take(&mut *self.pending.lock());
+        let queues: Vec<_> = self.pending.lock().drain(..).collect();
         for queue in &queues {
             // Before the look at the units: one that comes meanwhile lists the queue again.
             queue.pending.store(false, Ordering::SeqCst);

@@ -89,7 +89,8 @@ impl Core {
         list: &Mutex<Vec<Arc<Queue>>>,
         mut f: impl FnMut(&Arc<Queue>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let queues = std::mem::take(&mut *list.lock());
+        // Drained, not taken: the list keeps its memory, and the appender that fills it allocates nothing.
+        let queues: Vec<_> = list.lock().drain(..).collect();
         let mut result = Ok(());
         for queue in &queues {
             if let Err(e) = f(queue)

@@ -11,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod ring;
 pub(crate) mod table;
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
@@ -26,6 +27,11 @@ use ring::Ring;
 const RING_MIN: usize = 16;
 /// Units up to which a ring grows before the appender writes them out itself.
 const RING_MAX: usize = 1024;
+thread_local! {
+    /// Units on their way to a file, [`RING_MAX`] at most. Kept, so that an append that writes out allocates nothing.
+    static WRITE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Units copied at a time.
 pub(crate) const CHUNK: usize = 64;
 
@@ -53,7 +59,7 @@ pub struct Queue {
     min_at: AtomicU64,
     ring: ArcSwap<Ring>,
     /// Serialises writing to files.
-    io: Mutex<Vec<u8>>,
+    io: Mutex<()>,
     /// On the list of queues with units to write.
     pub(crate) dirty: AtomicBool,
     /// On the list of queues with units to sync.
@@ -231,7 +237,11 @@ impl Queue {
 
     /// Writes units in memory to their files. Any thread.
     pub(crate) fn write_out(&self, files: &QueueFiles) -> io::Result<()> {
-        let mut buf = self.io.lock();
+        WRITE_BUFFER.with_borrow_mut(|buf| self.write_out_by(files, buf))
+    }
+
+    fn write_out_by(&self, files: &QueueFiles, buf: &mut Vec<u8>) -> io::Result<()> {
+        let _one = self.io.lock();
         if self.is_deleted() {
             return Ok(());
         }
@@ -256,12 +266,9 @@ impl Queue {
             if made {
                 self.made_file.store(true, Ordering::Release);
             }
-            file.write_at((from - base) as u64 * UNIT as u64, &buf)?;
+            file.write_at((from - base) as u64 * UNIT as u64, buf)?;
             self.written.store(to, Ordering::Release);
             from = to;
-        }
-        if buf.capacity() > 4096 {
-            *buf = Vec::new();
         }
         Ok(())
     }
