@@ -3,6 +3,7 @@
 //!
 //! The documented constants (allocations per request) are [`PER_SEND`] and [`PER_PULL`]; what the broker does by the
 //! clock meanwhile (files of `config/`, samples) falls under [`SLACK`].
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and forwards")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

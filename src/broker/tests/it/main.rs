@@ -1,4 +1,5 @@
 //! A broker in this process, spoken to over its sockets as clients do.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod admin;
 mod clients;
