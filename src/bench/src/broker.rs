@@ -1,6 +1,6 @@
 //! A broker's cost per message for sends and pulls, beside the echo server's in the same run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,6 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use oxmq_client::Remote;
 use oxmq_client::broker::Brokers;
-use oxmq_client::nameserver::Nameservers;
 use oxmq_protocol::body::queue::MessageQueue;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_remoting::client::{Client, ClientConfig};
@@ -22,7 +21,7 @@ use crate::{cpu, echo, report};
 pub struct BrokerArgs {
     #[command(flatten)]
     pub shape: Shape,
-    /// Start this oxmq binary (`oxmq standalone`) on free ports with its data in a temporary folder.
+    /// Start this oxmq binary as a broker on a free port, with its data in a temporary folder.
     #[arg(long, conflicts_with_all = ["addr", "pid"])]
     pub start: Option<PathBuf>,
     /// Further lines of the started broker's configuration, such as flushDiskType=SYNC_FLUSH.
@@ -148,14 +147,13 @@ fn brokers() -> Brokers {
     Brokers::new(Remote::new(Client::new(ClientConfig::default(), None)))
 }
 
-/// Starts `oxmq standalone` and waits for its broker to register.
-async fn start(program: &PathBuf, settings: &[String]) -> anyhow::Result<Target> {
+/// Starts `oxmq broker` and waits until it answers.
+async fn start(program: &Path, settings: &[String]) -> anyhow::Result<Target> {
     let folder = std::env::temp_dir().join(format!("oxmq-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let (broker_port, namesrv_port) = (free_port()?, free_port()?);
+    let port = free_port()?;
     let mut conf = format!(
-        "listenPort={broker_port}\nbrokerIP1=127.0.0.1\nbrokerName=bench\nstorePathRootDir={0}/store\n\
-         namesrvAddr=127.0.0.1:{namesrv_port}\n",
+        "listenPort={port}\nbrokerIP1=127.0.0.1\nbrokerName=bench\nstorePathRootDir={}/store\n",
         folder.display()
     );
     for line in settings {
@@ -165,11 +163,8 @@ async fn start(program: &PathBuf, settings: &[String]) -> anyhow::Result<Target>
     let conf_path = folder.join("bench.conf");
     std::fs::write(&conf_path, conf)?;
     let log = std::fs::File::create(folder.join("out"))?;
-    let child = Command::new(program)
-        .arg("standalone")
-        .args(["--namesrv-port", &namesrv_port.to_string(), "--data"])
-        .arg(&folder)
-        .arg("-c")
+    let child = Command::new(program.canonicalize()?)
+        .args(["broker", "--log", "stdout", "-c"])
         .arg(&conf_path)
         .current_dir(&folder)
         .stdout(Stdio::from(log.try_clone()?))
@@ -177,27 +172,22 @@ async fn start(program: &PathBuf, settings: &[String]) -> anyhow::Result<Target>
         .spawn()
         .with_context(|| format!("start {}", program.display()))?;
     let mut target = Target {
-        addr: format!("127.0.0.1:{broker_port}"),
+        addr: format!("127.0.0.1:{port}"),
         pid: child.id(),
         child: Some(child),
         folder: Some(folder.clone()),
     };
-    let nameservers = Nameservers::new(
-        Remote::new(Client::new(ClientConfig::default(), None)),
-        vec![format!("127.0.0.1:{namesrv_port}")],
-    );
+    let brokers = brokers();
     let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if nameservers.cluster_info().await.is_ok_and(|i| i.broker_addr_table.contains_key("bench")) {
-            return Ok(target);
-        }
+    while let Err(e) = brokers.runtime_info(&target.addr).await {
         let ended = target.child.as_mut().and_then(|c| c.try_wait().ok().flatten());
         if ended.is_some() || Instant::now() > deadline {
             let said = std::fs::read_to_string(folder.join("out")).unwrap_or_default();
-            bail!("the broker did not come up ({ended:?}):\n{said}");
+            bail!("the broker did not come up ({e}; {ended:?}):\n{said}");
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Ok(target)
 }
 
 fn free_port() -> anyhow::Result<u16> {
