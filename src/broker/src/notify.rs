@@ -9,6 +9,9 @@ use crate::services::consumers::Notice;
 /// Tells the members of groups that have changed. A connection that takes nothing more is told nothing: its client asks
 /// again by itself within 20 s.
 pub fn consumers_changed<'a>(broker: &Broker, notices: impl IntoIterator<Item = &'a Notice>) {
+    if !broker.settings.load().broker.notify_consumer_ids_changed_enable {
+        return;
+    }
     for notice in notices {
         for conn in notice.connections.iter().filter_map(|id| broker.connections.get(*id)) {
             // JSON: every client reads it, whatever it writes.

@@ -188,6 +188,7 @@ fn assemble(
     // Two processes that share address and pid, as in containers, differ in when they started.
     let uniq_keys = UniqKeys::new(identity.store_host.ip(), std::process::id(), boot_ms as u32);
     let step = u64::try_from(settings.broker.consumer_offset_update_version_step).unwrap_or(1);
+    let lock_ms = u64::try_from(settings.broker.rebalance_lock_max_live_time).unwrap_or(60_000);
     Ok(Broker {
         topics: topics::Topics::open(&options, file("topics.json"), Arc::clone(&clock))?,
         groups: groups::Groups::open(file("subscriptionGroup.json"), Arc::clone(&clock))?,
@@ -195,7 +196,7 @@ fn assemble(
         progress: progress::Progress::open(file("delayOffset.json"), Arc::clone(&clock))?,
         consumers: consumers::Consumers::new(Arc::clone(&clock)),
         producers: producers::Producers::new(Arc::clone(&clock)),
-        locks: locks::QueueLocks::new(Arc::clone(&clock)),
+        locks: locks::QueueLocks::new(Arc::clone(&clock), lock_ms),
         waiting: waiting::Waiting::default(),
         connections: Default::default(),
         sync_flush: settings.store.flush_disk_type == FlushDiskType::SyncFlush,

@@ -55,8 +55,10 @@ async fn holds(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
 async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = every(EXPIRE_TICK);
     while tick(&mut ticks, &mut stopped).await {
-        let departures = broker.consumers.expire();
-        let silent = broker.producers.expire();
+        let silent_ms =
+            u64::try_from(broker.settings.load().broker.channel_expired_timeout).unwrap_or(120_000);
+        let departures = broker.consumers.expire(silent_ms);
+        let silent = broker.producers.expire(silent_ms);
         for id in departures.close.iter().chain(&silent) {
             if let Some(conn) = broker.connections.get(*id) {
                 tracing::warn!(peer = %conn.peer(), "client has been silent for too long: connection closed");

@@ -103,10 +103,12 @@ fn log(broker: &Broker, settings: &Settings, put: &mut impl FnMut(&str, String))
     let root = Path::new(&settings.store.store_path_root_dir);
     let log =
         settings.store.store_path_commit_log.as_ref().map_or_else(|| root.join("commitlog"), Into::into);
-    let ratio = used_ratio(&log).to_string();
+    let ratio = format!("{:?}", used_ratio(&log));
     put(&format!("commitLogDiskRatio_{}", log.display()), ratio.clone());
     put("commitLogDiskRatio", ratio);
-    put("consumeQueueDiskRatio", used_ratio(&root.join("consumequeue")).to_string());
+    // The folder comes with the first queue.
+    let queues = root.join("consumequeue");
+    put("consumeQueueDiskRatio", format!("{:?}", used_ratio(if queues.exists() { &queues } else { root })));
     if let Some(space) = Space::of(root) {
         let text = format!("Total : {}, Free : {}.", bytes_text(space.total), bytes_text(space.free));
         put("commitLogDirCapacity", text);

@@ -32,5 +32,9 @@ pub struct Member {
     pub(super) seen_mono_ms: u64,
 }
 
-/// How long a client is believed without a heartbeat. Java: `channelExpiredTimeout`.
-pub const CLIENT_EXPIRED_MS: u64 = 120_000;
+/// Groups that one connection may take part in, as consumer and as producer each; what is beyond is not registered. A
+/// heartbeat of one frame could name 100,000.
+pub const GROUPS_PER_CONNECTION_MAX: usize = 10_000;
+
+/// Longest name of a producer group, which nothing else checks.
+pub(super) const PRODUCER_GROUP_LEN_MAX: usize = 255;

@@ -11,7 +11,7 @@ use oxmq_base::clock::SharedClock;
 use oxmq_protocol::body::heartbeat::{ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData};
 use parking_lot::RwLock;
 
-use super::client::{CLIENT_EXPIRED_MS, Client, ConnectionId, Member};
+use super::client::{Client, ConnectionId, GROUPS_PER_CONNECTION_MAX, Member};
 use super::subscription::{SharedSubscription, Subscription};
 
 /// Topics that a group may subscribe. What is beyond is not registered: a heartbeat of one frame could name 100,000.
@@ -179,6 +179,10 @@ impl Consumers {
             seen_mono_ms: self.clock.mono_ms(),
         };
         let mut tables = self.tables.write();
+        let taken = tables.by_connection.get(&r.client.connection);
+        if taken.is_some_and(|t| t.len() >= GROUPS_PER_CONNECTION_MAX && !t.iter().any(|g| **g == *r.group)) {
+            return Registered::default();
+        }
         let name = match tables.groups.get(r.group) {
             Some(group) => group.name.clone(),
             None => {
@@ -239,15 +243,15 @@ impl Consumers {
         out
     }
 
-    /// Removes members without a heartbeat for [`CLIENT_EXPIRED_MS`]; to be called every 10 s. Unlike Apache, which
-    /// leaves the others to their own 20 s rebalance, the remaining members are told.
-    pub fn expire(&self) -> Departures {
+    /// Removes members without a heartbeat for `silent_ms` (`channelExpiredTimeout`); to be called every 10 s. Unlike
+    /// Apache, which leaves the others to their own 20 s rebalance, the remaining members are told.
+    pub fn expire(&self, silent_ms: u64) -> Departures {
         let now = self.clock.mono_ms();
         let mut tables = self.tables.write();
         let mut out = Departures::default();
         let mut gone: Vec<(Arc<str>, ConnectionId)> = Vec::new();
         for group in tables.groups.values() {
-            let silent = group.members.iter().filter(|(_, m)| now - m.seen_mono_ms > CLIENT_EXPIRED_MS);
+            let silent = group.members.iter().filter(|(_, m)| now - m.seen_mono_ms > silent_ms);
             gone.extend(silent.map(|(id, _)| (group.name.clone(), *id)));
         }
         gone.sort_unstable();

@@ -7,9 +7,6 @@ use oxmq_base::clock::SharedClock;
 use oxmq_protocol::body::queue::MessageQueue;
 use parking_lot::Mutex;
 
-/// How long a lock holds without being asked for again. Clients ask every 20 s.
-pub const LOCK_MS: u64 = 60_000;
-
 /// Queues that a group may hold locked: more than any broker serves, less than a peer could invent.
 pub const LOCKS_PER_GROUP_MAX: usize = 65_536;
 
@@ -20,21 +17,22 @@ struct Lock {
 }
 
 impl Lock {
-    fn is_expired(&self, now: u64) -> bool {
-        now - self.since_mono_ms > LOCK_MS
+    fn is_expired(&self, now: u64, live_ms: u64) -> bool {
+        now - self.since_mono_ms > live_ms
     }
 }
 
 /// The table of locks. In memory only: after a restart the clients lock again.
 pub struct QueueLocks {
     clock: SharedClock,
+    live_ms: u64,
     groups: Mutex<HashMap<Box<str>, HashMap<MessageQueue, Lock>>>,
 }
 
 impl QueueLocks {
-    /// An empty table.
-    pub fn new(clock: SharedClock) -> Self {
-        Self { clock, groups: Mutex::default() }
+    /// An empty table; a lock holds for `live_ms` without being asked for again. Clients ask every 20 s.
+    pub fn new(clock: SharedClock, live_ms: u64) -> Self {
+        Self { clock, live_ms, groups: Mutex::default() }
     }
 
     /// Locks or refreshes each queue that is free, expired, or the client's own; returns those, in the order asked.
@@ -54,7 +52,7 @@ impl QueueLocks {
         for queue in queues.iter().filter(|q| asked.insert(*q)) {
             let room = locks.len() < LOCKS_PER_GROUP_MAX;
             let mine = match locks.get_mut(queue) {
-                Some(lock) if *lock.client_id == *client_id || lock.is_expired(now) => {
+                Some(lock) if *lock.client_id == *client_id || lock.is_expired(now, self.live_ms) => {
                     *lock = Lock { client_id: owner.clone(), since_mono_ms: now };
                     true
                 }
@@ -89,14 +87,17 @@ impl QueueLocks {
     /// Whether the group holds a lock now. A retry that is sent while it does goes to the dead letter topic.
     pub fn holds_any(&self, group: &str) -> bool {
         let now = self.clock.mono_ms();
-        self.groups.lock().get(group).is_some_and(|locks| locks.values().any(|l| !l.is_expired(now)))
+        self.groups
+            .lock()
+            .get(group)
+            .is_some_and(|locks| locks.values().any(|l| !l.is_expired(now, self.live_ms)))
     }
 
     /// Forgets expired locks, which only take memory; to be called now and then.
     pub fn expire(&self) {
         let now = self.clock.mono_ms();
         self.groups.lock().retain(|_, locks| {
-            locks.retain(|_, lock| !lock.is_expired(now));
+            locks.retain(|_, lock| !lock.is_expired(now, self.live_ms));
             !locks.is_empty()
         });
     }
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_queue_has_one_owner_for_60_s() {
         let clock = Arc::new(ManualClock::new(1));
-        let locks = QueueLocks::new(clock.clone());
+        let locks = QueueLocks::new(clock.clone(), 60_000);
         for (step, (after, group, client, asked, got)) in [
             (0, "g", "a", vec![0, 1], vec![0, 1]),
             (0, "g", "b", vec![1, 2], vec![2]),
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn only_the_owner_unlocks() {
-        let locks = QueueLocks::new(Arc::new(ManualClock::new(1)));
+        let locks = QueueLocks::new(Arc::new(ManualClock::new(1)), 60_000);
         locks.lock_batch("g", "a", &queues(&[0, 1]));
         locks.unlock_batch("g", "b", &queues(&[0, 1]));
         locks.unlock_batch("x", "a", &queues(&[0, 1]));
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn held_means_any_unexpired() {
         let clock = Arc::new(ManualClock::new(1));
-        let locks = QueueLocks::new(clock.clone());
+        let locks = QueueLocks::new(clock.clone(), 60_000);
         assert!(!locks.holds_any("g"));
         locks.lock_batch("g", "a", &queues(&[0]));
         clock.advance_ms(60_000);

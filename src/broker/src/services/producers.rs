@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use oxmq_base::clock::SharedClock;
 use parking_lot::RwLock;
 
-use super::client::{CLIENT_EXPIRED_MS, Client, ConnectionId, Member};
+use super::client::{Client, ConnectionId, GROUPS_PER_CONNECTION_MAX, Member, PRODUCER_GROUP_LEN_MAX};
 
 #[derive(Debug, Default)]
 struct Tables {
@@ -65,6 +65,10 @@ impl Producers {
             *known = seen;
             return false;
         }
+        let taken = tables.by_connection.get(&client.connection).map_or(0, Vec::len);
+        if taken >= GROUPS_PER_CONNECTION_MAX || group.len() > PRODUCER_GROUP_LEN_MAX {
+            return false;
+        }
         let name = match tables.groups.get_key_value(group) {
             Some((name, _)) => name.clone(),
             None => group.into(),
@@ -88,14 +92,14 @@ impl Producers {
         }
     }
 
-    /// Removes members without a heartbeat for [`CLIENT_EXPIRED_MS`] and names their connections, which are to be
-    /// closed; to be called every 10 s.
-    pub fn expire(&self) -> Vec<ConnectionId> {
+    /// Removes members without a heartbeat for `silent_ms` and names their connections, which are to be closed; to be
+    /// called every 10 s.
+    pub fn expire(&self, silent_ms: u64) -> Vec<ConnectionId> {
         let now = self.clock.mono_ms();
         let mut tables = self.tables.write();
         let mut gone: Vec<(ConnectionId, Arc<str>)> = Vec::new();
         for (group, members) in &tables.groups {
-            let silent = members.iter().filter(|(_, m)| now - m.seen_mono_ms > CLIENT_EXPIRED_MS);
+            let silent = members.iter().filter(|(_, m)| now - m.seen_mono_ms > silent_ms);
             gone.extend(silent.map(|(id, _)| (*id, group.clone())));
         }
         for (connection, group) in &gone {
@@ -199,11 +203,23 @@ mod tests {
         clock.advance_ms(60_000);
         producers.register("g", &client(2, "b"));
         clock.advance_ms(60_000);
-        assert!(producers.expire().is_empty());
+        assert!(producers.expire(120_000).is_empty());
         clock.advance_ms(1);
-        assert_eq!(producers.expire(), [1]);
+        assert_eq!(producers.expire(120_000), [1]);
         assert_eq!(connections(&producers, "g"), [2]);
         assert!(producers.members("h").is_empty());
+    }
+
+    #[test]
+    fn groups_of_a_connection_are_bounded() {
+        let producers = Producers::new(Arc::new(ManualClock::new(1)));
+        for group in 0..GROUPS_PER_CONNECTION_MAX + 5 {
+            producers.register(&format!("g{group}"), &client(1, "c"));
+        }
+        assert_eq!(producers.all().len(), GROUPS_PER_CONNECTION_MAX);
+        assert!(!producers.register(&"g".repeat(256), &client(2, "d")));
+        producers.closed(1);
+        assert!(producers.all().is_empty());
     }
 
     #[test]

@@ -177,9 +177,9 @@ fn silent_members_expire_after_120_s() {
     // A step of the wall clock expires nobody.
     bed.clock.set_wall_ms(1_900_000_000_000);
     bed.clock.advance_ms(20_000);
-    assert_eq!(bed.consumers.expire(), Departures::default());
+    assert_eq!(bed.consumers.expire(120_000), Departures::default());
     bed.clock.advance_ms(1);
-    let gone = bed.consumers.expire();
+    let gone = bed.consumers.expire(120_000);
     assert_eq!(gone.close, [1]);
     assert_eq!(gone.notices, [notice("g", &[2])]);
     assert_eq!(gone.emptied, ["h".into()]);
@@ -206,8 +206,14 @@ fn views_show_the_last_word() {
 
 /// One heartbeat cannot grow the table without bound.
 #[test]
-fn subscriptions_are_bounded() {
+fn subscriptions_and_groups_are_bounded() {
     let bed = Bed::new();
+    for group in 0..GROUPS_PER_CONNECTION_MAX + 5 {
+        bed.beat_as(&format!("g{group}"), 7, None, Some(&[]), 0, true);
+    }
+    assert_eq!(bed.consumers.groups().len(), GROUPS_PER_CONNECTION_MAX);
+    assert_eq!(bed.beat("g0", 7, &["A"]).notice, Some(notice("g0", &[7])), "known groups go on");
+    bed.consumers.closed(7);
     let subs: Vec<_> = (0..SUBSCRIPTIONS_MAX + 5).map(|i| sub(&format!("T{i}"), 1, &[])).collect();
     bed.beat_as("g", 1, None, Some(&subs), 0, true);
     assert_eq!(bed.consumers.subscription_count("g"), SUBSCRIPTIONS_MAX);
