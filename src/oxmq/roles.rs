@@ -1,31 +1,40 @@
 //! The servers themselves: what this program needs to know of the crates that make them.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Context;
 use oxmq_base::clock::SystemClock;
 use oxmq_base::config::{BrokerSettings, NamesrvSettings};
 use oxmq_broker::BrokerOptions;
+use oxmq_client::Remote;
+use oxmq_client::nameserver::{Nameservers, split_addrs};
+use oxmq_namesrv::NamesrvOptions;
 use oxmq_protocol::frame::SerializeType;
+use oxmq_remoting::client::{Client, ClientConfig};
+use tokio::time::timeout;
+
+/// How long a start waits for its first registrations, and one nameserver for an answer.
+const REGISTRATION_WAIT: Duration = Duration::from_millis(1500);
+const ANSWER_WAIT: Duration = Duration::from_millis(500);
 
 /// A nameserver that runs.
 pub struct Namesrv {
-    listener: TcpListener,
-    address: SocketAddr,
+    running: oxmq_namesrv::Running,
     bind_address: String,
 }
 
 impl Namesrv {
     /// Starts one; it serves when this returns.
-    pub async fn start(settings: &NamesrvSettings) -> anyhow::Result<Self> {
-        let (listener, address) = listen(&settings.server.bind_address, settings.server.listen_port)?;
-        Ok(Self { listener, address, bind_address: settings.server.bind_address.clone() })
+    pub async fn start(settings: NamesrvSettings) -> anyhow::Result<Self> {
+        let bind_address = settings.server.bind_address.clone();
+        let options = NamesrvOptions { settings, serialize: serialize_type(), clock: SystemClock::shared() };
+        Ok(Self { running: oxmq_namesrv::start(options).await?, bind_address })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The port in use.
+    pub fn port(&self) -> u16 {
+        self.running.addrs().first().map_or(0, SocketAddr::port)
     }
 
     /// The address as the settings say it.
@@ -35,7 +44,7 @@ impl Namesrv {
 
     /// Stops it.
     pub async fn stop(self) {
-        drop(self.listener);
+        self.running.stop().await;
     }
 }
 
@@ -43,7 +52,7 @@ impl Namesrv {
 pub struct Broker(oxmq_broker::Running);
 
 impl Broker {
-    /// Starts one; it serves when this returns, and registers with the nameservers meanwhile.
+    /// Starts one; when this returns it serves, and the nameservers that answer know it.
     pub async fn start(settings: BrokerSettings) -> anyhow::Result<Self> {
         let config_file = settings.broker.broker_config_path.clone().map(PathBuf::from);
         let options = BrokerOptions {
@@ -52,7 +61,29 @@ impl Broker {
             config_file,
             clock: SystemClock::shared(),
         };
-        Ok(Self(oxmq_broker::start(options).await?))
+        let broker = Self(oxmq_broker::start(options).await?);
+        // Whoever waits for the boot line sends next; Apache's broker prints it after its first registration too.
+        if timeout(REGISTRATION_WAIT, broker.registered()).await.is_err() {
+            tracing::warn!("not every nameserver knows this broker yet; it goes on trying");
+        }
+        Ok(broker)
+    }
+
+    /// Waits until every nameserver that answers lists this broker.
+    async fn registered(&self) {
+        let (name, addr) = (self.name(), self.advertised());
+        let remote = Remote::new(Client::new(ClientConfig::default(), None)).with_timeout(ANSWER_WAIT);
+        for nameserver in split_addrs(&self.namesrv_addr().unwrap_or_default()) {
+            let nameserver = Nameservers::new(remote.clone(), vec![nameserver]);
+            // One that does not answer holds nothing up.
+            while let Ok(info) = nameserver.cluster_info().await {
+                let known = info.broker_addr_table.get(name);
+                if known.is_some_and(|b| b.broker_addrs.values().any(|a| a == addr)) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
     }
 
     /// The ports in use: the main one, then that for consumers beside it.
@@ -87,12 +118,4 @@ pub fn serialize_type() -> SerializeType {
         Ok(text) if text.eq_ignore_ascii_case("ROCKETMQ") => SerializeType::RocketMq,
         _ => SerializeType::Json,
     }
-}
-
-fn listen(host: &str, port: i32) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let port = u16::try_from(port).unwrap_or_default();
-    let listener =
-        TcpListener::bind((host, port)).with_context(|| format!("cannot listen on {host}:{port}"))?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }

@@ -302,7 +302,7 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
         }
     }
     if let (Some(count), Some(namesrv)) = (plan.demo, &up.namesrv) {
-        let nameservers = vec![format!("127.0.0.1:{}", namesrv.address().port())];
+        let nameservers = vec![format!("127.0.0.1:{}", namesrv.port())];
         let demo = oxmq_client::demo::run(nameservers, ClientConfig::default(), count, std::io::stdout());
         tokio::select! {
             done = demo => match done {
@@ -336,14 +336,14 @@ struct Up {
 async fn start_all(plan: &Plan) -> anyhow::Result<Up> {
     let mut up = Up { namesrv: None, broker: None };
     if let Some(namesrv) = &plan.namesrv {
-        up.namesrv = Some(roles::Namesrv::start(&namesrv.settings).await?);
+        up.namesrv = Some(roles::Namesrv::start(namesrv.settings.clone()).await?);
     }
     if let Some(broker) = &plan.broker {
         let mut settings = broker.settings.clone();
         if let Some(namesrv) = &up.namesrv
             && settings.broker.namesrv_addr.is_none()
         {
-            settings.broker.namesrv_addr = Some(format!("127.0.0.1:{}", namesrv.address().port()));
+            settings.broker.namesrv_addr = Some(format!("127.0.0.1:{}", namesrv.port()));
         }
         match roles::Broker::start(settings).await {
             Ok(broker) => up.broker = Some(broker),
@@ -360,7 +360,7 @@ impl Up {
     fn ports(&self) -> Vec<(&'static str, u16)> {
         let mut ports = Vec::new();
         if let Some(namesrv) = &self.namesrv {
-            ports.push(("namesrv", namesrv.address().port()));
+            ports.push(("namesrv", namesrv.port()));
         }
         if let Some(broker) = &self.broker {
             ports.extend(["broker", "fast"].into_iter().zip(broker.ports()));
@@ -379,7 +379,7 @@ impl Up {
             lines.push(format!(
                 "The Name Server boot success. serializeType={serialize_type}, address {}:{}",
                 namesrv.bind_address(),
-                namesrv.address().port()
+                namesrv.port()
             ));
         }
         if let Some(broker) = &self.broker {
@@ -399,7 +399,7 @@ impl Up {
     /// For a person who has started `standalone`: what runs where, and what to try next.
     fn greeting(&self, log_folder: &Path) -> Vec<String> {
         let (Some(namesrv), Some(broker)) = (&self.namesrv, &self.broker) else { return Vec::new() };
-        let names = format!("127.0.0.1:{}", namesrv.address().port());
+        let names = format!("127.0.0.1:{}", namesrv.port());
         let fast = broker.ports().get(1).map(|port| format!(", {port} for consumers")).unwrap_or_default();
         vec![
             String::new(),
