@@ -1,6 +1,7 @@
 //! The store from outside: one binary for all its integration tests.
 #![allow(clippy::unwrap_used)]
 
+mod apache;
 mod basics;
 mod crash;
 mod faults;
