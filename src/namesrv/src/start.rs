@@ -84,8 +84,8 @@ pub async fn start(options: NamesrvOptions) -> Result<Running, StartError> {
 
     let (notices, to_tell) = mpsc::channel(notify::WAITING_MAX);
     let scan_ms = settings.namesrv.scan_not_active_broker_interval;
-    let client =
-        Client::new(ClientConfig { clock: Arc::clone(&clock), serialize, ..ClientConfig::default() }, None);
+    let client = ClientConfig::from_settings(&settings.client, &settings.tls)?;
+    let client = Client::new(ClientConfig { clock: Arc::clone(&clock), serialize, ..client }, None);
     let namesrv = Arc::new(Namesrv::new(settings, kv, serialize, clock, notices));
     let worker = Worker::start(Arc::clone(&namesrv))?;
     let front = Arc::new(Front { namesrv, worker });

@@ -11,9 +11,14 @@ use crate::reply::{Answer, Reply};
 /// Keys that no request may set, besides those that `configBlackList` names.
 const FORBIDDEN: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
 
-/// Serves 319: every key with its value in force, sorted.
+/// Serves 319: every key of the nameserver and of its listening side with its value in force, and those of the file that
+/// nobody knows, sorted. Keys with dots are system properties with Apache, and not among them.
 pub fn get(call: &Call<'_>) -> Answer {
-    let mut entries = call.namesrv.settings.load().entries();
+    let settings = call.namesrv.settings.load();
+    let of_tables = settings.namesrv.entries().into_iter().chain(settings.server.entries());
+    let own = of_tables.filter(|(key, _)| !key.contains('.'));
+    let unknown = settings.unknown.iter().map(|(key, value)| (key.as_str(), value.clone()));
+    let mut entries: Vec<_> = own.chain(unknown).collect();
     entries.sort();
     let text: String = entries.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     Ok(Reply { body: text.into_bytes(), ..Reply::ok() })

@@ -215,8 +215,8 @@ impl Routes {
         Ok(answer)
     }
 
-    /// Takes one topic over for brokers that are known (REGISTER_TOPIC_IN_NAMESRV 217). False when one is not; those
-    /// before it are kept then, as with Apache.
+    /// Takes one topic over for brokers that are known (REGISTER_TOPIC_IN_NAMESRV 217). False when one is not: of a topic
+    /// that is new nothing is kept then, of another one what came before that broker, as with Apache.
     pub fn register_topic(&mut self, topic: &str, queues: &[QueueData]) -> Result<bool, RegisterError> {
         if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX {
             return Err(RegisterError::Text { of: "topic", max: TOPIC_BYTES_MAX });
@@ -224,10 +224,13 @@ impl Routes {
         if self.pairs + queues.len() > QUEUES_MAX {
             return Err(RegisterError::TooMany { of: "topics", max: QUEUES_MAX });
         }
-        for data in queues {
-            let Some((name, _)) = self.names.get_key_value(data.broker_name.as_str()) else {
-                return Ok(false);
-            };
+        let known = queues.iter().take_while(|q| self.names.contains_key(q.broker_name.as_str())).count();
+        let all_known = known == queues.len();
+        if !all_known && !self.topics.contains_key(topic) {
+            return Ok(false);
+        }
+        for data in &queues[..known] {
+            let Some((name, _)) = self.names.get_key_value(data.broker_name.as_str()) else { continue };
             let name = Arc::clone(name);
             let queues = Queues {
                 read: data.read_queue_nums,
@@ -237,7 +240,7 @@ impl Routes {
             };
             self.set_queues(topic, &name, queues);
         }
-        Ok(true)
+        Ok(all_known)
     }
 
     fn check_room(&self, r: &Registration, address: &Address) -> Result<(), RegisterError> {

@@ -303,10 +303,15 @@ fn a_topic_is_registered_for_known_brokers_only() {
         write_queue_nums: 1,
         ..QueueData::default()
     };
-    assert_eq!(routes.register_topic("N", &[queues("b", 4), queues("x", 6)]), Ok(false));
-    assert_eq!(shown(routes.route("N", false)), "b{0=m:1}4");
-    assert_eq!(routes.register_topic("N", &[queues("b", 6)]), Ok(true));
-    assert_eq!(shown(routes.route("N", false)), "b{0=m:1}6");
+    for (queues, taken, left) in [
+        (vec![queues("b", 4), queues("x", 6)], false, "none"),
+        (vec![queues("b", 4)], true, "b{0=m:1}4"),
+        (vec![queues("x", 6), queues("b", 6)], false, "b{0=m:1}4"),
+        (vec![queues("b", 6), queues("x", 6)], false, "b{0=m:1}6"),
+    ] {
+        assert_eq!(routes.register_topic("N", &queues), Ok(taken));
+        assert_eq!(shown(routes.route("N", false)), left);
+    }
     assert!(routes.register_topic(&"n".repeat(TOPIC_BYTES_MAX + 1), &[queues("b", 6)]).is_err());
     check(&routes);
 }
