@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::figures::Figures;
-use crate::lanes::Lanes;
+use crate::lanes::{self, Lanes};
 use crate::reply::Reply;
 use crate::services::connections::Connections;
 use crate::services::consumers::Consumers;
@@ -150,7 +150,7 @@ impl Broker {
 
     /// A group's retry or dead-letter topic, created where missing.
     pub fn create_back_topic(&self, name: &str, queues: i32, sys_flag: i32) -> Result<SharedTopic, Reply> {
-        match self.topics.create_for_send_back(name, queues, perm::READ_WRITE, false, sys_flag) {
+        match lanes::blocking(|| self.topics.create_for_send_back(name, queues, sys_flag)) {
             Some((topic, changed)) => {
                 if changed {
                     self.topics_changed();

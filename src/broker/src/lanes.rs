@@ -3,12 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Requests that may wait for a disk at once, running and queued.
 pub const DISK_MAX: usize = 4096;
 /// Operators' requests at once, running and queued.
 pub const ADMIN_MAX: usize = 256;
+
+/// Runs what may rarely have to wait for the disk (a topic that comes into being) right here: the connection waits, the
+/// others of its thread are taken over by another one.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|h| h.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
 
 /// Runs blocking work off the connections' tasks, a bounded number at a time.
 #[derive(Debug)]

@@ -17,7 +17,6 @@ use crate::reply::{Answer, Reply};
 use crate::services::client::Client;
 use crate::services::consumers::{Registered, Registration};
 use crate::services::names;
-use crate::services::topics::perm;
 
 /// Serves 34. There is no refusal: groups that may not be are passed over.
 pub fn heartbeat(call: &Call<'_>) -> Answer {
@@ -62,9 +61,7 @@ fn register(
     let order = consumer.subscription_data_set.iter().any(|s| broker.topics.is_order(&s.topic));
     let sys_flag = if consumer.unit_mode { sysflag::topic::UNIT_SUB } else { 0 };
     let retry = names::retry_topic(&consumer.group_name);
-    let made =
-        broker.topics.create_for_send_back(&retry, group.retry_queue_nums, perm::READ_WRITE, order, sys_flag);
-    if made.is_some_and(|(_, changed)| changed) {
+    if broker.topics.keep_retry_topic(&retry, group.retry_queue_nums, order, sys_flag) {
         broker.topics_changed();
     }
     let without_sub = data.heartbeat_fingerprint != 0 && data.without_sub;

@@ -20,6 +20,7 @@ use oxmq_store::{Appended, Draft, Durable, TagsCode};
 
 use crate::broker::Settings;
 use crate::dispatch::Call;
+use crate::lanes;
 use crate::processors::outgoing::{self, Found};
 use crate::reply::{FAQ, Reply, send_late};
 use crate::services::names as rules;
@@ -150,14 +151,12 @@ fn create(
     let broker = call.broker;
     let auto = settings.broker.auto_create_topic_enable;
     let default = header.default_topic.to_str();
-    let created = broker
-        .topics
-        .create_for_send(name, &default, header.default_topic_queue_nums, sys_flag, auto)
-        .or_else(|| {
-            retry
-                .then(|| broker.topics.create_for_send_back(name, 1, perm::READ_WRITE, false, sys_flag))
-                .flatten()
-        });
+    let topics = &broker.topics;
+    let created = lanes::blocking(|| {
+        topics
+            .create_for_send(name, &default, header.default_topic_queue_nums, sys_flag, auto)
+            .or_else(|| retry.then(|| topics.create_for_send_back(name, 1, sys_flag)).flatten())
+    });
     let Some((topic, new)) = created else {
         let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
         return Err(Reply::because(Code::TOPIC_NOT_EXIST, remark));

@@ -82,11 +82,15 @@ pub struct TopicsFile {
     pub topic_config_table: BTreeMap<String, TopicConfig>,
 }
 
+type Table = HashMap<Arc<str>, SharedTopic>;
+
 /// The table of topics.
 pub struct Topics {
     clock: SharedClock,
     /// Guards the table and, by being taken for writing around both, the order of versions.
-    table: RwLock<HashMap<Arc<str>, SharedTopic>>,
+    table: RwLock<Table>,
+    /// Held while a topic is created; lock order: this, the file, the table, the version.
+    creating: Mutex<()>,
     version: Mutex<DataVersion>,
     system: BTreeSet<Box<str>>,
     file: ConfigFile,
@@ -139,7 +143,7 @@ impl Topics {
         let made = system_topics(options);
         let system = names::SYSTEM_TOPICS.iter().copied().chain(made.iter().map(|t| t.topic_name.as_str()));
         let system = system.map(Box::from).collect();
-        let mut table: HashMap<Arc<str>, SharedTopic> =
+        let mut table: Table =
             made.into_iter().map(|t| (t.topic_name.as_str().into(), Arc::new(t))).collect();
         let mut version = DataVersion::at(clock.wall_ms());
         if let Some(saved) = file.load::<TopicsFile>()? {
@@ -150,7 +154,14 @@ impl Topics {
                 table.insert(name.into(), Arc::new(topic));
             }
         }
-        Ok(Self { clock, table: RwLock::new(table), version: Mutex::new(version), system, file })
+        Ok(Self {
+            clock,
+            table: RwLock::new(table),
+            creating: Mutex::new(()),
+            version: Mutex::new(version),
+            system,
+            file,
+        })
     }
 
     /// The topic, for the hot path: no allocation.
@@ -201,9 +212,12 @@ impl Topics {
     }
 
     /// A send to an unknown topic creates it from `default_topic`, which clients name and which is TBW102. `None`
-    /// when that may not be. The flag says that it is new, so that it must be saved and registered.
+    /// when that may not be. The flag says that it is new, so that nameservers must hear of it.
     ///
     /// `auto_create` is `autoCreateTopicEnable` now: without it TBW102 of an older file has nothing to inherit.
+    ///
+    /// A new topic is on the disk before anybody can see it: a message in a topic that is forgotten by a crash is lost to
+    /// its consumers. So a creation blocks; a topic that exists costs a look-up.
     pub fn create_for_send(
         &self,
         name: &str,
@@ -212,53 +226,76 @@ impl Topics {
         sys_flag: i32,
         auto_create: bool,
     ) -> Option<(SharedTopic, bool)> {
-        if !auto_create && default_topic == names::AUTO_CREATE_TOPIC {
-            return self.get(name).map(|t| (t, false));
-        }
-        let mut table = self.table.write();
-        if let Some(topic) = table.get(name) {
-            return Some((topic.clone(), false));
-        }
-        let default = table.get(default_topic)?;
-        if default.perm & perm::INHERIT == 0 || table.len() >= TOPICS_MAX {
-            return None;
-        }
-        let topic = Arc::new(TopicConfig {
-            topic_sys_flag: sys_flag,
-            topic_filter_type: default.topic_filter_type.clone(),
-            ..config(
-                name,
-                client_queue_nums.min(default.write_queue_nums).max(0),
-                default.perm & !perm::INHERIT,
-            )
-        });
-        self.put(&mut table, topic.clone());
-        Some((topic, true))
+        let may = auto_create || default_topic != names::AUTO_CREATE_TOPIC;
+        self.get_or_create(name, |table| {
+            let default = table.get(default_topic).filter(|d| may && d.perm & perm::INHERIT != 0)?;
+            let queues = client_queue_nums.min(default.write_queue_nums).max(0);
+            Some(TopicConfig {
+                topic_sys_flag: sys_flag,
+                topic_filter_type: default.topic_filter_type.clone(),
+                ..config(name, queues, default.perm & !perm::INHERIT)
+            })
+        })
     }
 
-    /// The retry or dead letter topic of a group, created where missing. `order` follows what the group subscribes.
-    /// The flag says that something has changed. `None` only when there are too many topics.
+    /// The retry or dead letter topic of a group, created where missing, like [`create_for_send`](Self::create_for_send).
+    /// `None` only when there are too many topics.
     pub fn create_for_send_back(
         &self,
         name: &str,
         queues: i32,
-        perm: i32,
-        order: bool,
         sys_flag: i32,
     ) -> Option<(SharedTopic, bool)> {
-        if let Some(topic) = self.get(name).filter(|t| t.order == order) {
+        self.get_or_create(name, |_| {
+            Some(TopicConfig { topic_sys_flag: sys_flag, ..config(name, queues, perm::READ_WRITE) })
+        })
+    }
+
+    fn get_or_create(
+        &self,
+        name: &str,
+        make: impl FnOnce(&Table) -> Option<TopicConfig>,
+    ) -> Option<(SharedTopic, bool)> {
+        if let Some(topic) = self.get(name) {
             return Some((topic, false));
+        }
+        // One at a time, and not under the table's lock: all others go on meanwhile.
+        let _creating = self.creating.lock();
+        let topic = {
+            let table = self.table.read();
+            if let Some(topic) = table.get(name) {
+                return Some((topic.clone(), false));
+            }
+            if table.len() >= TOPICS_MAX {
+                return None;
+            }
+            Arc::new(make(&table)?)
+        };
+        self.file.touch();
+        let saved = self.save_with(Some(&topic));
+        if let Err(error) = saved {
+            // The message itself may still be kept, and the next look at the files tries again.
+            tracing::error!(topic = name, %error, "a new topic could not be saved");
+        }
+        self.put(&mut self.table.write(), topic.clone());
+        Some((topic, true))
+    }
+
+    /// A heartbeat makes the group's retry topic and keeps its order flag as what the group subscribes. True when
+    /// something has changed. Not on the disk yet: the next heartbeat would make it again.
+    pub fn keep_retry_topic(&self, name: &str, queues: i32, order: bool, sys_flag: i32) -> bool {
+        if self.get(name).is_some_and(|t| t.order == order) {
+            return false;
         }
         let mut table = self.table.write();
         let topic = match table.get(name) {
-            Some(topic) if topic.order == order => return Some((topic.clone(), false)),
+            Some(topic) if topic.order == order => return false,
             Some(topic) => TopicConfig { order, ..TopicConfig::clone(topic) },
-            None if table.len() >= TOPICS_MAX => return None,
-            None => TopicConfig { topic_sys_flag: sys_flag, order, ..config(name, queues, perm) },
+            None if table.len() >= TOPICS_MAX => return false,
+            None => TopicConfig { topic_sys_flag: sys_flag, order, ..config(name, queues, perm::READ_WRITE) },
         };
-        let topic = Arc::new(topic);
-        self.put(&mut table, topic.clone());
-        Some((topic, true))
+        self.put(&mut table, Arc::new(topic));
+        true
     }
 
     /// An operator creates or changes a topic. `topic.attributes` are changes with their signs. False when nothing
@@ -312,14 +349,20 @@ impl Topics {
     /// Writes the file if anything has changed since it was written. What an operator or a sender was told of must be
     /// saved before the answer.
     pub fn save(&self) -> io::Result<bool> {
+        self.save_with(None)
+    }
+
+    /// Writes the table and one topic that is not in it yet.
+    fn save_with(&self, more: Option<&SharedTopic>) -> io::Result<bool> {
         self.file.save(|| {
             let (data_version, table) = self.snapshot();
-            let topic_config_table = table.into_iter().map(|(n, t)| (n, TopicConfig::clone(&t))).collect();
+            let table = table.into_values().chain(more.cloned());
+            let topic_config_table = table.map(|t| (t.topic_name.clone(), TopicConfig::clone(&t))).collect();
             json::to_vec_pretty(&TopicsFile { data_version, topic_config_table })
         })
     }
 
-    fn put(&self, table: &mut HashMap<Arc<str>, SharedTopic>, topic: SharedTopic) {
+    fn put(&self, table: &mut Table, topic: SharedTopic) {
         table.insert(topic.topic_name.as_str().into(), topic);
         self.bump();
     }

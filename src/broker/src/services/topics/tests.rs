@@ -138,9 +138,10 @@ fn a_known_topic_is_not_created_again() {
     assert_eq!(topics.version().counter, 1);
 }
 
-/// %RETRY% topics follow the order flag of what their group subscribes; everything else of them stays.
+/// %RETRY% topics follow the order flag of what their group subscribes; everything else of them stays. A message that is
+/// sent back changes nothing of what is there.
 #[test]
-fn send_back_creates_and_keeps_the_order_flag() {
+fn heartbeats_keep_the_order_flag() {
     let topics = topics();
     for (queues, order, changed, counter) in [
         (2, false, true, 1),
@@ -149,11 +150,30 @@ fn send_back_creates_and_keeps_the_order_flag() {
         (9, true, false, 2),
         (9, false, true, 3),
     ] {
-        let (topic, new) =
-            topics.create_for_send_back("%RETRY%g", queues, perm::READ_WRITE, order, 0).expect("made");
-        assert_eq!((topic.read_queue_nums, topic.perm, topic.order), (2, 6, order));
-        assert_eq!((new, topics.version().counter), (changed, counter));
+        assert_eq!(topics.keep_retry_topic("%RETRY%g", queues, order, 0), changed);
+        let (topic, new) = topics.create_for_send_back("%RETRY%g", 5, 0).expect("there");
+        assert_eq!((topic.read_queue_nums, topic.perm, topic.order, new), (2, 6, order, false));
+        assert_eq!(topics.version().counter, counter);
     }
+    let (topic, new) = topics.create_for_send_back("%DLQ%g", 1, 2).expect("made");
+    assert_eq!((topic.write_queue_nums, topic.perm, topic.topic_sys_flag, new), (1, 6, 2, true));
+}
+
+/// A topic that a send creates is in the file by the time that it can be seen.
+#[test]
+fn a_created_topic_is_saved_first() {
+    let folder = tempfile::tempdir().expect("folder");
+    let open = || {
+        let file = ConfigFile::new(folder.path(), "topics.json");
+        Topics::open(&options(), file, Arc::new(ManualClock::new(1_000))).expect("opens")
+    };
+    let topics = open();
+    topics.create_for_send("T", "TBW102", 4, 0, true).expect("made");
+    topics.create_for_send_back("%DLQ%g", 1, 0).expect("made");
+    // As after kill -9: nobody has called save.
+    let again = open();
+    assert_eq!(again.get("T"), topics.get("T"));
+    assert_eq!(again.get("%DLQ%g"), topics.get("%DLQ%g"));
 }
 
 #[test]
