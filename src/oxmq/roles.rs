@@ -61,18 +61,19 @@ impl Broker {
             config_file,
             clock: SystemClock::shared(),
         };
+        let outgoing = ClientConfig::from_settings(&options.settings.client, &options.settings.tls)?;
         let broker = Self(oxmq_broker::start(options).await?);
         // Whoever waits for the boot line sends next; Apache's broker prints it after its first registration too.
-        if timeout(REGISTRATION_WAIT, broker.registered()).await.is_err() {
+        if timeout(REGISTRATION_WAIT, broker.registered(outgoing)).await.is_err() {
             tracing::warn!("not every nameserver knows this broker yet; it goes on trying");
         }
         Ok(broker)
     }
 
     /// Waits until every nameserver that answers lists this broker.
-    async fn registered(&self) {
+    async fn registered(&self, outgoing: ClientConfig) {
         let (name, addr) = (self.name(), self.advertised());
-        let remote = Remote::new(Client::new(ClientConfig::default(), None)).with_timeout(ANSWER_WAIT);
+        let remote = Remote::new(Client::new(outgoing, None)).with_timeout(ANSWER_WAIT);
         for nameserver in split_addrs(&self.namesrv_addr().unwrap_or_default()) {
             let nameserver = Nameservers::new(remote.clone(), vec![nameserver]);
             // One that does not answer holds nothing up.

@@ -303,7 +303,11 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
     }
     if let (Some(count), Some(namesrv)) = (plan.demo, &up.namesrv) {
         let nameservers = vec![format!("127.0.0.1:{}", namesrv.port())];
-        let demo = oxmq_client::demo::run(nameservers, ClientConfig::default(), count, std::io::stdout());
+        let outgoing = match &plan.broker {
+            Some(broker) => ClientConfig::from_settings(&broker.settings.client, &broker.settings.tls)?,
+            None => ClientConfig::default(),
+        };
+        let demo = oxmq_client::demo::run(nameservers, outgoing, count, std::io::stdout());
         tokio::select! {
             done = demo => match done {
                 Ok(()) => say("The demo is done; the servers go on."),

@@ -112,6 +112,7 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     let identity = identity(&settings, main.local_addr()?.port())?;
     let store = open_store(&settings, &levels, &clock).await?;
     let tls = Tls::new(tls_settings(&settings)?)?;
+    let nameservers = nameservers(&settings, &clock, serialize)?;
     let mut server_config = ServerConfig::new(vec![(main, 0), (fast, 1)]);
     server_config.tls = tls;
     server_config.frame_max = settings.server.frame_max_length as usize;
@@ -125,7 +126,7 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = upkeep::start(&broker, &stopped);
-    tasks.push(registration::start(&broker, nameservers(&clock, serialize), &stopped));
+    tasks.push(registration::start(&broker, nameservers, &stopped));
     Ok(Running { broker, server, delivery, stop, tasks })
 }
 
@@ -166,9 +167,14 @@ impl Running {
 }
 
 /// Calls to nameservers; whom to call, the registration finds out.
-fn nameservers(clock: &SharedClock, serialize: SerializeType) -> Nameservers {
-    let config = ClientConfig { clock: Arc::clone(clock), serialize, ..ClientConfig::default() };
-    Nameservers::new(Remote::new(Client::new(config, None)), Vec::new())
+fn nameservers(
+    settings: &Settings,
+    clock: &SharedClock,
+    serialize: SerializeType,
+) -> Result<Nameservers, TlsError> {
+    let config = ClientConfig::from_settings(&settings.client, &settings.tls)?;
+    let config = ClientConfig { clock: Arc::clone(clock), serialize, ..config };
+    Ok(Nameservers::new(Remote::new(Client::new(config, None)), Vec::new()))
 }
 
 #[allow(clippy::too_many_arguments, reason = "every part of a broker, once")]

@@ -13,8 +13,14 @@ struct Line {
 
 fn ledger() -> BTreeMap<i32, Line> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("COMPAT.md");
-    let text = std::fs::read_to_string(path).unwrap();
-    let section = text.split("## Request codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let text = std::fs::read_to_string(path).expect("COMPAT.md");
+    let section = text
+        .split("## Request codes")
+        .nth(1)
+        .expect("COMPAT.md has it")
+        .split("\n## ")
+        .next()
+        .expect("split gives one");
     section
         .lines()
         .filter_map(|line| {
@@ -47,7 +53,9 @@ fn every_code_is_listed_with_who_serves_it() {
         }
         match &*line.state {
             "works" => assert!(!served.is_empty() || to_clients, "{code} is said to work and is not served"),
-            "refused (3)" | "dead" | "not yet" => assert!(served.is_empty(), "{code} is served and said not to be"),
+            "refused (3)" | "dead" | "not yet" => {
+                assert!(served.is_empty(), "{code} is served and said not to be")
+            }
             other => panic!("{code}: state {other:?}"),
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use oxmq_base::clock::{SharedClock, SystemClock};
+use oxmq_base::config::{NettyClientConfig, TlsConfig};
 use oxmq_protocol::code::{RequestCode, ResponseCode};
 use oxmq_protocol::ext::ExtWriter;
 use oxmq_protocol::frame::{FRAME_MAX_DEFAULT, Head, SerializeType};
@@ -19,7 +21,7 @@ use tokio::sync::watch;
 use crate::frame_task::FrameTask;
 use crate::registry::Registry;
 use crate::server::{IDLE_DEFAULT, Request, STALL_DEFAULT, Service, WRITE_BUFFER_LIMIT_DEFAULT, sweep};
-use crate::tls::TlsClient;
+use crate::tls::{TlsClient, TlsError};
 use crate::{CallError, Conn, Connection, Outbox, OwnedFrame, write_frame};
 
 /// Time to make a connection, name resolution included: Apache's `connectTimeoutMillis`.
@@ -60,6 +62,34 @@ impl Default for ClientConfig {
             clock: SystemClock::shared(),
             sweep_interval: Duration::from_secs(1),
         }
+    }
+}
+
+impl ClientConfig {
+    /// What the keys of Apache's NettyClientConfig and its `tls.client.*` ask for. As with Apache, encrypted connections trust
+    /// any server unless `tls.client.authServer` says otherwise.
+    pub fn from_settings(net: &NettyClientConfig, tls: &TlsConfig) -> Result<Self, TlsError> {
+        let encrypted = net.use_tls || tls.tls_enable;
+        let client = match &tls.tls_client_trust_cert_path {
+            _ if !encrypted => None,
+            _ if !tls.tls_client_auth_server => Some(TlsClient::trust_any()?),
+            Some(path) => Some(TlsClient::trust_file(Path::new(path))?),
+            None => {
+                let (key, value) = ("tls.client.authServer", "true".to_owned());
+                return Err(TlsError::Value {
+                    key,
+                    value,
+                    allowed: "false, or true with tls.client.trustCertPath",
+                });
+            }
+        };
+        let positive = |n: i32| u64::try_from(n).unwrap_or(1).max(1);
+        Ok(Self {
+            connect_timeout: Duration::from_millis(positive(net.connect_timeout_millis)),
+            idle: Duration::from_secs(positive(net.client_channel_max_idle_time_seconds)),
+            tls: client,
+            ..Self::default()
+        })
     }
 }
 
@@ -318,6 +348,29 @@ mod tests {
         assert_eq!(split_host("fe80::1:9876").unwrap(), ("fe80::1", 9876));
         for wrong in ["", "host", ":9876", "host:", "host:99999"] {
             assert!(split_host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Which keys encrypt, and that asking for a check never ends in none.
+    #[test]
+    fn settings_decide_on_encryption() {
+        for (use_tls, enable, auth, trust, encrypted) in [
+            (false, false, false, None, Some(false)),
+            (true, false, false, None, Some(true)),
+            (false, true, false, Some("/nowhere/ca.pem"), Some(true)),
+            (false, true, true, Some("/nowhere/ca.pem"), None),
+            (true, false, true, None, None),
+        ] {
+            let net = NettyClientConfig { use_tls, connect_timeout_millis: 7, ..Default::default() };
+            let tls = TlsConfig {
+                tls_enable: enable,
+                tls_client_auth_server: auth,
+                tls_client_trust_cert_path: trust.map(str::to_owned),
+                ..Default::default()
+            };
+            let config = ClientConfig::from_settings(&net, &tls);
+            assert_eq!(config.as_ref().ok().map(|c| c.tls.is_some()), encrypted, "{net:?} {tls:?}");
+            assert!(config.is_err() || config.is_ok_and(|c| c.connect_timeout == Duration::from_millis(7)));
         }
     }
 }
