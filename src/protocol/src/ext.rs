@@ -8,18 +8,24 @@ use crate::raw::Raw;
 /// Field pairs that a header view holds without allocating; the largest header of 5.5.0 has 24.
 const INLINE_PAIRS: usize = 32;
 
-/// Where a string lies in the header bytes.
+/// Where a string lies in the header bytes. One word, because it is returned and stored for every string of every
+/// request: the start in the lower half, twice the length plus whether it has escapes in the upper.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-    pub(crate) escaped: bool,
-}
+pub(crate) struct Span(u64);
 
 impl Span {
-    fn of<'a>(&self, base: &'a [u8]) -> Raw<'a> {
-        let bytes = base.get(self.start as usize..self.end as usize).unwrap_or_default();
-        Raw::quoted(bytes, self.escaped)
+    /// A header has less than 2^24 bytes, so both numbers fit.
+    pub(crate) fn new(start: usize, end: usize, escaped: bool) -> Self {
+        Span(start as u64 | ((end - start) as u64) << 33 | u64::from(escaped) << 32)
+    }
+
+    pub(crate) fn range(self) -> std::ops::Range<usize> {
+        let start = self.0 as u32 as usize;
+        start..start + (self.0 >> 33) as usize
+    }
+
+    pub(crate) fn of(self, base: &[u8]) -> Raw<'_> {
+        Raw::quoted(base.get(self.range()).unwrap_or_default(), self.0 >> 32 & 1 != 0)
     }
 }
 

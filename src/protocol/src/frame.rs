@@ -250,16 +250,17 @@ fn binary_header(header: &[u8]) -> Result<HeaderView<'_>, FrameError> {
     view.opaque = at.int32()?;
     view.flag = at.int32()?;
     let remark = at.sized(true)?;
-    if remark.start < remark.end {
-        view.remark = Some(Raw::plain(&header[remark.start as usize..remark.end as usize]));
+    if !remark.range().is_empty() {
+        view.remark = Some(remark.of(header));
     }
     let ext = at.sized(true)?;
-    let mut fields = Bytes { header: &header[..ext.end as usize], at: ext.start as usize };
+    let ext = ext.range();
+    let mut fields = Bytes { header: &header[..ext.end], at: ext.start };
     while fields.at < fields.header.len() {
         let key = fields.sized(false)?;
         let value = fields.sized(true)?;
         // A zero-length string is Java's null here, so such a field is one that was not sent.
-        if key.start < key.end && value.start < value.end {
+        if !key.range().is_empty() && !value.range().is_empty() {
             view.ext.push(key, value);
         }
     }
@@ -296,29 +297,26 @@ impl Bytes<'_> {
             return Err(FrameError::Header(start));
         }
         self.at = start + len;
-        Ok(Span { start: start as u32, end: self.at as u32, escaped: false })
+        Ok(Span::new(start, self.at, false))
     }
 }
 
 fn json_header(header: &[u8]) -> Result<HeaderView<'_>, FrameError> {
     let mut at = Scan { text: header, at: 0 };
     let mut view = HeaderView::blank(SerializeType::Json, header);
-    at.members(|at, key| {
-        match &header[key.start as usize..key.end as usize] {
+    let read = at.members(|at, key| {
+        match &header[key.range()] {
             b"code" => view.code = at.int()?,
             b"flag" => view.flag = at.int()?,
             b"opaque" => view.opaque = at.int()?,
             b"version" => view.version = at.int()?,
             b"language" => {
                 if let Some(name) = at.scalar()? {
-                    let name = &header[name.start as usize..name.end as usize];
-                    view.language = std::str::from_utf8(name).map_or(Language::OTHER, Language::from_name);
+                    let name = std::str::from_utf8(&header[name.range()]);
+                    view.language = name.map_or(Language::OTHER, Language::from_name);
                 }
             }
-            b"remark" => {
-                view.remark =
-                    at.scalar()?.map(|s| Raw::quoted(&header[s.start as usize..s.end as usize], s.escaped));
-            }
+            b"remark" => view.remark = at.scalar()?.map(|s| s.of(header)),
             b"extFields" if at.peek() == Some(b'{') => at.members(|at, key| {
                 match at.peek() {
                     Some(b'{' | b'[') => at.skip(0)?,
@@ -333,10 +331,15 @@ fn json_header(header: &[u8]) -> Result<HeaderView<'_>, FrameError> {
             _ => at.skip(0)?,
         }
         Ok(())
-    })?;
-    at.space();
-    if at.at < header.len() { Err(FrameError::Header(at.at)) } else { Ok(view) }
+    });
+    if read.is_ok() {
+        at.space();
+    }
+    if read.is_err() || at.at < header.len() { Err(FrameError::Header(at.at)) } else { Ok(view) }
 }
+
+/// The text is wrong where the cursor stands.
+struct Wrong;
 
 /// A cursor over the JSON form that remembers places and builds nothing.
 struct Scan<'a> {
@@ -345,10 +348,6 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn wrong<T>(&self) -> Result<T, FrameError> {
-        Err(FrameError::Header(self.at))
-    }
-
     fn space(&mut self) {
         while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -357,8 +356,13 @@ impl Scan<'_> {
 
     /// The next byte that is not whitespace, not taken.
     fn peek(&mut self) -> Option<u8> {
-        self.space();
-        self.text.get(self.at).copied()
+        match self.text.get(self.at) {
+            Some(b) if *b > b' ' => Some(*b), // nobody sends whitespace, but it is allowed
+            _ => {
+                self.space();
+                self.text.get(self.at).copied()
+            }
+        }
     }
 
     fn take(&mut self, byte: u8) -> bool {
@@ -368,30 +372,31 @@ impl Scan<'_> {
     }
 
     /// Takes an object, calling `each` with every key, the cursor standing before its value.
-    fn members(
-        &mut self,
-        mut each: impl FnMut(&mut Self, Span) -> Result<(), FrameError>,
-    ) -> Result<(), FrameError> {
+    fn members(&mut self, mut each: impl FnMut(&mut Self, Span) -> Result<(), Wrong>) -> Result<(), Wrong> {
         if !self.take(b'{') {
-            return self.wrong();
+            return Err(Wrong);
         }
         while !self.take(b'}') {
-            let Some(key) = self.scalar()? else { return self.wrong() };
+            let Some(key) = self.scalar()? else { return Err(Wrong) };
             if !self.take(b':') {
-                return self.wrong();
+                return Err(Wrong);
             }
             each(self, key)?;
             if !self.take(b',') && self.peek() != Some(b'}') {
-                return self.wrong();
+                return Err(Wrong);
             }
         }
         Ok(())
     }
 
     /// Takes a string, number or word; `None` for `null`.
-    fn scalar(&mut self) -> Result<Option<Span>, FrameError> {
-        match self.peek() {
-            Some(quote @ (b'"' | b'\'')) => self.string(quote).map(Some),
+    fn scalar(&mut self) -> Result<Option<Span>, Wrong> {
+        let first = self.peek();
+        if first == Some(b'"') {
+            return self.string(b'"').map(Some); // what nearly all of them are
+        }
+        match first {
+            Some(b'\'') => self.string(b'\'').map(Some),
             Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.' | b'_' | b'$') => {
                 let start = self.at;
                 while self.text.get(self.at).is_some_and(|b| {
@@ -400,50 +405,56 @@ impl Scan<'_> {
                     self.at += 1;
                 }
                 let word = &self.text[start..self.at];
-                let span = Span { start: start as u32, end: self.at as u32, escaped: false };
+                let span = Span::new(start, self.at, false);
                 Ok((word != b"null").then_some(span))
             }
-            _ => self.wrong(),
+            _ => Err(Wrong),
         }
     }
 
-    fn string(&mut self, quote: u8) -> Result<Span, FrameError> {
+    fn string(&mut self, quote: u8) -> Result<Span, Wrong> {
         self.at += 1;
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += json::until_quote(&self.text[self.at..], quote);
             match self.text.get(self.at) {
-                None => return self.wrong(),
-                Some(b'\\') => {
-                    escaped = true;
-                    match json::unescape(&self.text[self.at..]) {
-                        Some((_, used)) => self.at += used,
-                        None => return self.wrong(),
-                    }
-                }
                 Some(b) if *b == quote => {
                     self.at += 1;
-                    return Ok(Span { start: start as u32, end: self.at as u32 - 1, escaped });
+                    return Ok(Span::new(start, self.at - 1, escaped));
                 }
-                Some(_) => self.at += 1,
+                // A backslash. The separators of a properties string come as \u0001 and \u0002: a common form.
+                Some(_) => {
+                    escaped = true;
+                    if let Some([b'u', b'0', b'0', high, low]) = self.text.get(self.at + 1..self.at + 6)
+                        && high.is_ascii_hexdigit()
+                        && low.is_ascii_hexdigit()
+                    {
+                        self.at += 6;
+                    } else {
+                        self.at += json::unescape(&self.text[self.at..]).ok_or(Wrong)?.1;
+                    }
+                }
+                None => return Err(Wrong),
             }
         }
     }
 
-    fn int(&mut self) -> Result<i32, FrameError> {
+    fn int(&mut self) -> Result<i32, Wrong> {
         let start = self.at;
         match self.scalar()? {
             // A missing number is 0, as in a Java int.
             None => Ok(0),
-            Some(span) => Raw::plain(&self.text[span.start as usize..span.end as usize])
-                .parse()
-                .ok_or(FrameError::Header(start)),
+            Some(span) => Raw::plain(&self.text[span.range()]).parse().ok_or_else(|| {
+                self.at = start;
+                Wrong
+            }),
         }
     }
 
-    fn skip(&mut self, depth: usize) -> Result<(), FrameError> {
+    fn skip(&mut self, depth: usize) -> Result<(), Wrong> {
         if depth > json::DEPTH_MAX {
-            return self.wrong();
+            return Err(Wrong);
         }
         match self.peek() {
             Some(b'{') => {
@@ -451,11 +462,11 @@ impl Scan<'_> {
                 while !self.take(b'}') {
                     self.skip(depth + 1)?;
                     if !self.take(b':') {
-                        return self.wrong();
+                        return Err(Wrong);
                     }
                     self.skip(depth + 1)?;
                     if !self.take(b',') && self.peek() != Some(b'}') {
-                        return self.wrong();
+                        return Err(Wrong);
                     }
                 }
                 Ok(())
@@ -465,7 +476,7 @@ impl Scan<'_> {
                 while !self.take(b']') {
                     self.skip(depth + 1)?;
                     if !self.take(b',') && self.peek() != Some(b']') {
-                        return self.wrong();
+                        return Err(Wrong);
                     }
                 }
                 Ok(())

@@ -16,10 +16,12 @@
 
 mod de;
 mod parse;
+mod run;
 mod ser;
 mod value;
 
 pub(crate) use parse::unescape;
+pub(crate) use run::until_quote;
 pub(crate) use ser::{write_escaped, write_string};
 pub use value::Value;
 

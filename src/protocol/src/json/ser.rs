@@ -3,6 +3,7 @@
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
 use super::Error;
+use super::run::until_escape;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -28,26 +29,28 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
 /// Appends UTF-8 `text` with the escapes of a JSON string, without the quotes.
 pub(crate) fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut run = 0;
-    for (i, &b) in text.iter().enumerate() {
+    let mut rest = text;
+    loop {
+        let (run, stop) = rest.split_at(until_escape(rest));
+        out.extend_from_slice(run);
+        let Some((&b, after)) = stop.split_first() else { return };
         let short = match b {
-            b'"' | b'\\' => b,
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             8 => b'b',
             12 => b'f',
             0..0x20 => b'u',
-            _ => continue,
+            quote_or_backslash => quote_or_backslash,
         };
-        out.extend_from_slice(&text[run..i]);
-        run = i + 1;
-        out.extend_from_slice(&[b'\\', short]);
         if short == b'u' {
-            out.extend_from_slice(&[b'0', b'0', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+            let (high, low) = (HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]);
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+        } else {
+            out.extend_from_slice(&[b'\\', short]);
         }
+        rest = after;
     }
-    out.extend_from_slice(&text[run..]);
 }
 
 struct Writer<'a> {
