@@ -14,6 +14,9 @@ use crate::error::FlushError;
 use crate::format::checkpoint::Own;
 use crate::queue::Queue;
 
+/// From that many queues on, the whole file system is synced.
+const SYNC_ALL_FROM: usize = 256;
+
 impl Core {
     /// The housekeeping thread, until the store stops.
     pub(crate) fn run_house(&self, stopped: impl Fn() -> bool) {
@@ -60,14 +63,30 @@ impl Core {
         });
         self.check(result, "write a consume queue")?;
         if sync {
-            let result = self.each_listed(&self.unsynced, |queue| {
+            // A failed sync is final, whatever it says.
+            self.sync_queues().map_err(|e| FlushError::Poisoned(self.poison("sync a consume queue", &e)))?;
+        }
+        self.save_checkpoint(mark, sync)
+    }
+
+    fn sync_queues(&self) -> io::Result<()> {
+        let listed = self.unsynced.lock().len();
+        if listed < SYNC_ALL_FROM {
+            return self.each_listed(&self.unsynced, |queue| {
                 queue.unsynced.store(false, Ordering::SeqCst);
                 queue.sync(&self.files)
             });
-            // A failed sync is final, whatever it says.
-            result.map_err(|e| FlushError::Poisoned(self.poison("sync a consume queue", &e)))?;
         }
-        self.save_checkpoint(mark, sync)
+        // One sync of the file system instead of thousands of files'.
+        let mut due = Vec::with_capacity(listed);
+        let result = self.each_listed(&self.unsynced, |queue| {
+            queue.unsynced.store(false, Ordering::SeqCst);
+            due.push((Arc::clone(queue), queue.begin_sync().0));
+            Ok(())
+        });
+        result.and_then(|()| self.options.disk.sync_all(&self.files.root))?;
+        due.iter().for_each(|(queue, to)| queue.end_sync(*to));
+        Ok(())
     }
 
     fn save_checkpoint(&self, mark: FlushMark, queues: bool) -> Result<(), FlushError> {

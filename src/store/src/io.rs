@@ -35,6 +35,8 @@ pub trait DiskFile: Send + Sync {
 pub trait Disk: Send + Sync {
     /// Opens `path`; with `create`, makes it and its folders where missing.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>>;
+    /// Returns when everything written to the file system of `dir` is on the disk: for when a great many files are due.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
     /// Called before mapped pages are synced; an error stands for the sync's.
     fn before_sync(&self, _path: &Path) -> io::Result<()> {
         Ok(())
@@ -62,6 +64,10 @@ impl Disk for RealDisk {
             other => other?,
         };
         Ok(Arc::new(file))
+    }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(dir)?)?)
     }
 }
 

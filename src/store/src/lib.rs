@@ -29,6 +29,7 @@ pub mod persist;
 mod pull;
 mod queue;
 mod recover;
+mod retention;
 mod search;
 mod store;
 
@@ -39,4 +40,5 @@ pub use error::{AppendError, FlushError, OpenError, RecoverError};
 pub use options::{FlushMode, PullPolicy, StoreOptions, memory_bytes};
 pub use queue::Queue;
 pub use recover::{Recovered, Unrecovered, open};
+pub use retention::Removed;
 pub use store::Store;

@@ -15,6 +15,7 @@ use crate::error::{AppendError, FlushError};
 use crate::options::StoreOptions;
 use crate::queue::Queue;
 use crate::recover::Recovered;
+use crate::retention::Removed;
 
 /// The store. Cheap to clone. When the last clone goes without [`Store::shutdown`], it is as if the process was
 /// killed: nothing more is written, and the next start recovers.
@@ -199,6 +200,12 @@ impl Store {
     /// callers still have refuse appends. Blocks on the disk.
     pub fn delete_topic(&self, topic: &str) -> io::Result<()> {
         self.core().delete_topic(topic)
+    }
+
+    /// Removes log files last written before `before_ms` (wall clock), oldest first, `max` at most, never the last one;
+    /// then the queue files that point only to what is gone. Blocks on the disk.
+    pub fn remove_expired(&self, before_ms: i64, max: usize) -> io::Result<Removed> {
+        self.core().remove_expired(before_ms, max)
     }
 
     /// Offset of the message stored at `ts` (ms), within min and max offset. Reads the log: may block.

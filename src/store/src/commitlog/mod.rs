@@ -37,8 +37,9 @@ pub(crate) struct Log {
     written: AtomicU64,
     flushed: AtomicU64,
     pub(crate) tail: Mutex<Tail>,
-    /// The next file, made ahead.
-    pub(crate) next: Mutex<Option<(u64, Arc<MappedFile>)>>,
+    /// The next file, made ahead. Held while a file is made: it is made once, by the preparing thread or by the
+    /// appender that needs it.
+    next: Mutex<Option<(u64, Arc<MappedFile>)>>,
     allocate_step: usize,
 }
 
@@ -111,6 +112,22 @@ impl Log {
     /// Position of the first byte there is.
     pub(crate) fn min_phy(&self) -> u64 {
         self.files.load().first().map_or_else(|| self.written(), |f| f.base)
+    }
+
+    /// Path of the oldest file, unless it is the only one.
+    pub(crate) fn first_removable(&self) -> Option<PathBuf> {
+        let files = self.files.load();
+        (files.len() > 1).then(|| files[0].whole.file().path().to_path_buf())
+    }
+
+    /// Takes the oldest file out of the log, if it is the one at `path`.
+    pub(crate) fn forget_first(&self, path: &std::path::Path) {
+        // The appender adds files under this lock.
+        let _tail = self.tail.lock();
+        let files = self.files.load_full();
+        if files.len() > 1 && files[0].whole.file().path() == path {
+            self.files.store(Arc::new(files[1..].to_vec()));
+        }
     }
 
     pub(crate) fn files(&self) -> arc_swap::Guard<Arc<Vec<Arc<LogFile>>>> {
@@ -190,7 +207,8 @@ impl Log {
         if let Some(writer) = &tail.writer {
             self.allocate(writer.file(), (tail.pos - tail.base) as usize, BLANK_LEN)?;
         }
-        let file = match self.next.lock().take() {
+        let mut ahead = self.next.lock();
+        let file = match ahead.take() {
             Some((at, file)) if at == base => file,
             _ => self.create(base)?,
         };
@@ -208,6 +226,7 @@ impl Log {
         let mut files = Vec::clone(&self.files.load());
         files.push(Arc::new(LogFile { base, whole: file.whole() }));
         self.files.store(Arc::new(files));
+        drop(ahead);
         (tail.writer, tail.base, tail.pos) = (Some(next), base, base);
         tail.wake_at = 0;
         // Readers and the flush see the filler: the log now ends at the new file's start.

@@ -1,6 +1,8 @@
 //! What happens ahead of the appender, on a background thread: blocks allocated, pages made present, the next file
 //! made. None of it is needed for an append to succeed; it then does the work itself.
 
+use std::sync::Arc;
+
 use crate::commitlog::Log;
 
 impl Log {
@@ -24,20 +26,19 @@ impl Log {
             return;
         }
         let base = last.base + self.file_len;
-        if self.next.lock().as_ref().is_some_and(|(at, _)| *at == base) {
+        let mut next = self.next.lock();
+        // The appender may have gone on meanwhile; it made the file then.
+        if next.is_some() || self.files().last().is_none_or(|l| l.base != last.base) {
             return;
         }
         match self.create(base) {
-            Ok(next) => {
-                if let Err(error) = next.allocate(self.allocate_step) {
-                    tracing::debug!(file = %next.path().display(), %error, "allocate the next file");
+            Ok(file) => {
+                if let Err(error) = file.allocate(self.allocate_step) {
+                    tracing::debug!(file = %file.path().display(), %error, "allocate the next file");
                 }
-                next.populate(ahead);
-                let mut slot = self.next.lock();
-                // The appender may have made the file itself meanwhile: then this one is the same file again.
-                if self.files().last().is_some_and(|l| l.base + self.file_len == base) {
-                    *slot = Some((base, next));
-                }
+                *next = Some((base, Arc::clone(&file)));
+                drop(next);
+                file.populate(ahead);
             }
             Err(error) => tracing::warn!(dir = %self.dir.display(), %error, "make the next log file"),
         }

@@ -61,15 +61,24 @@ impl MappedFile {
         Self::map(file, path, len, published, disk)
     }
 
-    /// Makes a file of `len` bytes (or takes an unfinished one of that name) and maps it, nothing published.
+    /// Makes a file of `len` bytes, durably, and maps it, nothing published. Never takes one that is there already: it
+    /// could be somebody's.
     pub(crate) fn create(path: &Path, len: usize, disk: &Arc<dyn Disk>) -> io::Result<Arc<Self>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        file.set_len(len as u64)?;
-        file.sync_all()?;
-        if let Some(dir) = path.parent() {
-            crate::persist::sync_dir(dir)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let make = || {
+            file.set_len(len as u64)?;
+            file.sync_all()?;
+            path.parent().map_or(Ok(()), crate::persist::sync_dir)?;
+            file.try_clone()
+        };
+        match make() {
+            Ok(file) => Self::map(file, path, len, 0, disk),
+            Err(e) => {
+                // So that the next attempt can make it.
+                let _ = std::fs::remove_file(path);
+                Err(e)
+            }
         }
-        Self::map(file, path, len, 0, disk)
     }
 
     fn map(

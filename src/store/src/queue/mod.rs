@@ -51,9 +51,9 @@ pub struct Queue {
     /// Units below are in files.
     pub(crate) written: AtomicI64,
     /// Units below are in synced files.
-    pub(crate) synced: AtomicI64,
+    synced: AtomicI64,
     /// A file or folder was made since the last sync.
-    pub(crate) made_file: AtomicBool,
+    made_file: AtomicBool,
     /// `min_offset` for a log that begins at `min_at`.
     min: AtomicI64,
     min_at: AtomicU64,
@@ -280,16 +280,25 @@ impl Queue {
 
     /// Syncs the files written since the last sync, and the folders where one was made.
     pub(crate) fn sync(&self, files: &QueueFiles) -> io::Result<()> {
-        let to = self.written.load(Ordering::Acquire);
-        let made = self.made_file.swap(false, Ordering::AcqRel);
+        let (to, made) = self.begin_sync();
         let result = self.sync_files(files, to, made);
         // A deleted queue's files are gone, and nobody needs them.
         if result.is_err() && !self.is_deleted() {
             self.made_file.fetch_or(made, Ordering::AcqRel);
             return result;
         }
-        self.synced.fetch_max(to, Ordering::AcqRel);
+        self.end_sync(to);
         Ok(())
+    }
+
+    /// What a sync that begins now covers: units below, and whether folders are due.
+    pub(crate) fn begin_sync(&self) -> (i64, bool) {
+        (self.written.load(Ordering::Acquire), self.made_file.swap(false, Ordering::AcqRel))
+    }
+
+    /// That sync is done.
+    pub(crate) fn end_sync(&self, to: i64) {
+        self.synced.fetch_max(to, Ordering::AcqRel);
     }
 
     fn sync_files(&self, files: &QueueFiles, to: i64, made: bool) -> io::Result<()> {

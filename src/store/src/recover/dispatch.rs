@@ -12,7 +12,7 @@ use crate::format::unit::Unit;
 use crate::queue::Queue;
 
 /// More missing messages in a row than this are taken for a damaged record, not for a gap.
-const GAP_MAX: i64 = 1 << 24;
+const GAP_MAX: i64 = 1 << 20;
 
 impl Core {
     /// Adds the units that queues lack for the records of `from..end`. Answers how many.
@@ -62,10 +62,31 @@ impl Core {
                     *added += 1;
                 }
                 last = Some(queue);
+                self.put_light_queues(&view, unit, added)?;
             }
             used += view.size();
         }
         Ok(used as u64)
+    }
+
+    /// Light queues that an Apache broker with enableMultiDispatch also gave the message to: %LMQ%…, queue 0.
+    fn put_light_queues(&self, view: &RecordView<'_>, unit: Unit, added: &mut u64) -> io::Result<()> {
+        let both = [names::INNER_MULTI_DISPATCH, names::INNER_MULTI_QUEUE_OFFSET];
+        let [Some(queues), Some(offsets)] = properties::get_many(view.properties(), both) else {
+            return Ok(());
+        };
+        let (Ok(queues), Ok(offsets)) = (std::str::from_utf8(queues), std::str::from_utf8(offsets)) else {
+            return Ok(());
+        };
+        for (name, offset) in queues.split(',').zip(offsets.split(',')) {
+            if let Ok(offset) = offset.parse()
+                && name.starts_with(topic::LMQ_PREFIX)
+            {
+                let queue = self.queues.get_or_make(name, 0);
+                *added += u64::from(queue.storable && self.put_again(&queue, offset, unit)?);
+            }
+        }
+        Ok(())
     }
 
     /// Puts the unit where its record says. True when it was missing.

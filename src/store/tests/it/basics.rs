@@ -273,3 +273,67 @@ fn a_folder_has_one_store_and_apaches_small_files() {
     assert_eq!(checkpoint[8..16], T0.to_be_bytes());
     assert_eq!(checkpoint[40..48], (size as u64).to_be_bytes());
 }
+
+#[test]
+fn expired_files_go_and_their_readers_keep_their_slices() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    let queue = store.queue("T", 0);
+    for i in 0..200u8 {
+        store.append(&queue, &draft(&queue, &[i])).unwrap();
+    }
+    store.flush().unwrap();
+    store.save_queues().unwrap();
+    let slice = store.read_record(0).unwrap();
+    assert_eq!(store.remove_expired(0, 10).unwrap().log_files, 0, "too young");
+    let removed = store.remove_expired(i64::MAX / 2, 3).unwrap();
+    assert_eq!((removed.log_files, store.min_phy()), (3, 3 * 4096));
+    assert_eq!(RecordView::parse(&slice).unwrap().body(), [0]);
+    assert!(store.read_record(0).is_none());
+    let min = store.min_offset(&queue);
+    assert_eq!(removed.queue_files as i64, min / 16);
+    assert!(min > 100 && !dir.path().join("consumequeue/T/0/00000000000000000000").exists());
+    assert_eq!(read_all(&store, &queue), (min as u8..200).map(|i| vec![i]).collect::<Vec<_>>());
+    assert_eq!(pull(&store, &queue, 3).0.status, PullStatus::OffsetTooSmall);
+    store.remove_expired(i64::MAX / 2, 100).unwrap();
+    assert!(store.min_phy() <= store.written(), "the last file stays");
+    store.append(&queue, &draft(&queue, b"x")).unwrap();
+    drop(store);
+    let store = start(small(dir.path()));
+    assert_eq!(store.queue("T", 0).max_offset(), 201);
+}
+
+/// More queues than descriptors, and enough of them that the file system is synced as a whole.
+#[test]
+fn many_queues_share_few_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = small(dir.path());
+    options.open_queue_files_max = 10;
+    options.commitlog_file_bytes = 1 << 20;
+    options.queue_tail_bytes_max = 4096;
+    let store = start(options.clone());
+    let queues: Vec<_> = (0..300).map(|i| store.queue("T", i)).collect();
+    let round = |n: u8| {
+        for queue in &queues {
+            store.append(queue, &draft(queue, &[n])).unwrap();
+        }
+        store.flush().unwrap();
+        store.save_queues().unwrap();
+        store.housekeep();
+        store.housekeep();
+        store.housekeep();
+    };
+    (0..3).for_each(round);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().filter(|fd| {
+        let target = std::fs::read_link(fd.as_ref().unwrap().path()).unwrap_or_default();
+        target.starts_with(dir.path().join("consumequeue"))
+    });
+    assert!(open.count() <= 10);
+    for queue in &queues {
+        assert_eq!(read_all(&store, queue), [[0], [1], [2]]);
+    }
+    drop(store);
+    let store = start(options);
+    assert_eq!(store.recovered().dispatched, 0);
+    assert_eq!(read_all(&store, &store.queue("T", 299)), [[0], [1], [2]]);
+}

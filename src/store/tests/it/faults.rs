@@ -43,6 +43,10 @@ impl Disk for Shared {
         self.0.op('o')?;
         Ok(Arc::new(FaultyFile(RealDisk.open(path, create)?, Arc::clone(&self.0))))
     }
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        self.0.op('s')?;
+        RealDisk.sync_all(dir)
+    }
     fn before_sync(&self, _: &Path) -> io::Result<()> {
         self.0.op('l')
     }

@@ -123,3 +123,35 @@ fn group_commit_under_threads() {
     assert!(store.recovered().clean);
     assert_eq!(read_all(&store, &store.queue("T", 0)).len(), SENDERS * EACH);
 }
+
+/// Senders that race each other and the preparing thread over many small files.
+#[test]
+fn threads_roll_over_many_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = small(dir.path());
+    options.background = true;
+    options.allocate_step_bytes = 4096;
+    options.queue_flush_interval_ms = 3;
+    options.queue_sync_interval_ms = 10;
+    options.flush_interval_ms = 2;
+    let store = open(options.clone(), Arc::new(SystemClock::new())).unwrap().recover().unwrap();
+    std::thread::scope(|s| {
+        for sender in 0..4 {
+            let store = &store;
+            s.spawn(move || {
+                let queue = store.queue("T", sender);
+                for i in 0..1_500u32 {
+                    let at = store.append(&queue, &draft(&queue, &i.to_be_bytes())).unwrap();
+                    assert_eq!(at.queue_offset, i64::from(i));
+                }
+            });
+        }
+    });
+    let expect: Vec<_> = (0..1_500u32).map(|i| i.to_be_bytes().to_vec()).collect();
+    (0..4).for_each(|q| assert_eq!(read_all(&store, &store.queue("T", q)), expect));
+    assert_eq!(store.poisoned(), None);
+    drop(store);
+    options.background = false;
+    let store = start(options);
+    (0..4).for_each(|q| assert_eq!(read_all(&store, &store.queue("T", q)), expect));
+}
