@@ -108,7 +108,7 @@ fn two_masters(name: &str) -> String {
     let keys: Vec<Key> = broker.keys().into_iter().chain(store.keys()).collect();
     for (key, value) in CLASSIC {
         let value = if *key == "brokerName" { name } else { value };
-        if let Some(key) = keys.iter().find(|k| k.name == *key) {
+        if let Some(key) = keys.iter().find(|k| k.name == *key && k.effect == Effect::Acts) {
             setting(&mut out, key, value, true);
         }
     }
@@ -205,6 +205,46 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config-keys.md");
         let found = fs::read_to_string(path).unwrap_or_default();
         assert!(found == key_list(), "run: oxmq conf --keys docs/config-keys.md");
+    }
+
+    /// Every file of source, but for the tables themselves and this one.
+    fn sources(folder: &Path, out: &mut String) {
+        for entry in fs::read_dir(folder).expect("lists").map(|e| e.expect("lists").path()) {
+            if entry.is_dir() && !entry.ends_with("target") {
+                sources(&entry, out);
+            } else if entry.extension().is_some_and(|e| e == "rs") && !entry.ends_with("oxmq/conf.rs") {
+                let table = entry.parent().is_some_and(|p| p.ends_with("base/src/config"));
+                if !table {
+                    out.push_str(&fs::read_to_string(&entry).expect("reads"));
+                }
+            }
+        }
+    }
+
+    /// A key that is said to act is read by something, and one that is said not to act is not: whoever builds its feature
+    /// drops the `later` or `moot` at its field.
+    #[test]
+    fn what_is_said_to_act_is_read_somewhere() {
+        let mut source = String::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
+        let refusals = include_str!("../base/src/config/refuse.rs");
+        let words: std::collections::HashSet<&str> =
+            source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let (broker, namesrv) = (BrokerSettings::default(), NamesrvSettings::default());
+        let fields = broker.tables().into_iter().chain(namesrv.tables()).flat_map(|t| t.keys());
+        let mut wrong: Vec<String> = fields
+            .filter(|k| !k.field.is_empty())
+            .filter(|k| {
+                let read = words.contains(k.field) || source.contains(&format!("\"{}\"", k.name));
+                match k.effect {
+                    Effect::Acts => !read && !refusals.contains(k.field),
+                    _ => read,
+                }
+            })
+            .map(|k| format!("{} ({:?})", k.field, k.effect))
+            .collect();
+        wrong.dedup();
+        assert!(wrong.is_empty(), "said to act and not read, or the other way round: {wrong:#?}");
     }
 
     /// A user who uncomments a line gets what it says, without a warning.

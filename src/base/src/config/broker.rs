@@ -42,7 +42,7 @@ config! {
         trace_topic_enable: bool = false, key "traceTopicEnable", boot important;
         /// How often consumer offsets are written to config/consumerOffset.json at most, in ms; a broker that stops
         /// writes them in any case.
-        flush_consumer_offset_interval: i32 = 5000, key "flushConsumerOffsetInterval", boot, in 1..=2147483647;
+        flush_consumer_offset_interval: i32 = 5000, key "flushConsumerOffsetInterval", boot, in 1..=2147483647, moot "consumer offsets are written within a second of a change";
         /// Refuse transactional messages with NO_PERMISSION.
         reject_transaction_message: bool = false, key "rejectTransactionMessage", reload important;
         /// Resolve the host name in namesrvAddr to all of its addresses and register with each.
@@ -56,23 +56,23 @@ config! {
         /// How often the address server or DNS is asked again, in ms.
         fetch_namesrv_addr_interval: i64 = 10_000, key "fetchNamesrvAddrInterval", boot, in 100..=2147483647;
         /// How often host names in namesrvAddr are resolved again, in ms.
-        update_name_server_addr_period: i32 = 120_000, key "updateNameServerAddrPeriod", boot, in 100..=2147483647;
+        update_name_server_addr_period: i32 = 120_000, key "updateNameServerAddrPeriod", boot, in 100..=2147483647, moot "host names are resolved at each connection";
         /// How often the broker registers again when nothing changed, in ms; kept between 10,000 and 60,000.
         register_name_server_period: i32 = 30_000, key "registerNameServerPeriod", boot;
         /// How long one registration may take, in ms.
         register_broker_timeout_mills: i32 = 24_000, key "registerBrokerTimeoutMills", reload, in 1..=2147483647;
         /// Compress the topic table in registrations.
-        compressed_register: bool = false, key "compressedRegister", reload;
+        compressed_register: bool = false, key "compressedRegister", reload, later "compressed registrations";
         /// Register every time, also when the nameserver already knows this version of the topic table.
-        force_register: bool = true, key "forceRegister", reload;
+        force_register: bool = true, key "forceRegister", reload, moot "every registration is sent";
         /// After a change of one topic send that topic alone to nameservers that know this broker.
-        enable_single_topic_register: bool = false, key "enableSingleTopicRegister", reload;
+        enable_single_topic_register: bool = false, key "enableSingleTopicRegister", reload, later "registrations of a single topic";
         /// Send a large topic table in parts of splitRegistrationSize topics.
-        enable_split_registration: bool = false, key "enableSplitRegistration", reload;
+        enable_split_registration: bool = false, key "enableSplitRegistration", reload, later "registrations in parts";
         /// Topics in one part of a split registration.
-        split_registration_size: i32 = 800, key "splitRegistrationSize", reload, in 1..=2147483647;
+        split_registration_size: i32 = 800, key "splitRegistrationSize", reload, in 1..=2147483647, later "registrations in parts";
         /// Talk to nameservers as brokers of 4.x did (no topic table in the answer).
-        compatible_with_old_name_srv: bool = true, key "compatibleWithOldNameSrv", reload;
+        compatible_with_old_name_srv: bool = true, key "compatibleWithOldNameSrv", reload, moot "every nameserver since 4.0 is understood";
         /// Reported by brokerStatus; OxMQ bounds waiting requests by bytes, not by number.
         send_thread_pool_queue_capacity: i32 = 10_000, key "sendThreadPoolQueueCapacity", boot;
         /// Reported by brokerStatus only.
@@ -92,31 +92,31 @@ config! {
         /// Tell the members of a group at once when one joins or leaves, so that they rebalance.
         notify_consumer_ids_changed_enable: bool = true, key "notifyConsumerIdsChangedEnable", reload;
         /// Send that notice from the connection that saw the change, not collected.
-        real_time_notify_consumer_change: bool = true, key "realTimeNotifyConsumerChange", reload;
+        real_time_notify_consumer_change: bool = true, key "realTimeNotifyConsumerChange", reload, moot "members are told at once";
         /// Sent back with every stored message as MSG_REGION.
         region_id: String = "DefaultRegion".into(), key "regionId", boot;
         /// Sent back with every stored message as TRACE_ON.
         trace_on: bool = true, key "traceOn", reload;
         /// Suspend a group whose consumers are more than consumerFallbehindThreshold bytes behind.
-        disable_consume_if_consumer_read_slowly: bool = false, key "disableConsumeIfConsumerReadSlowly", reload;
+        disable_consume_if_consumer_read_slowly: bool = false, key "disableConsumeIfConsumerReadSlowly", reload, later "suspension of slow groups";
         /// That many bytes.
-        consumer_fallbehind_threshold: i64 = 17_179_869_184, key "consumerFallbehindThreshold", reload;
+        consumer_fallbehind_threshold: i64 = 17_179_869_184, key "consumerFallbehindThreshold", reload, later "suspension of slow groups";
         /// Answer SYSTEM_BUSY to a request that waited longer than the waitTimeMillsIn… of its kind.
-        broker_fast_failure_enable: bool = true, key "brokerFastFailureEnable", reload;
+        broker_fast_failure_enable: bool = true, key "brokerFastFailureEnable", reload, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of a send before it is answered SYSTEM_BUSY, in ms.
-        wait_time_mills_in_send_queue: i64 = 200, key "waitTimeMillsInSendQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_send_queue: i64 = 200, key "waitTimeMillsInSendQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of a pull, in ms.
-        wait_time_mills_in_pull_queue: i64 = 5000, key "waitTimeMillsInPullQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_pull_queue: i64 = 5000, key "waitTimeMillsInPullQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of a lite pull, in ms.
-        wait_time_mills_in_lite_pull_queue: i64 = 5000, key "waitTimeMillsInLitePullQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_lite_pull_queue: i64 = 5000, key "waitTimeMillsInLitePullQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of a heartbeat, in ms.
-        wait_time_mills_in_heartbeat_queue: i64 = 31_000, key "waitTimeMillsInHeartbeatQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_heartbeat_queue: i64 = 31_000, key "waitTimeMillsInHeartbeatQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of the end of a transaction, in ms.
-        wait_time_mills_in_transaction_queue: i64 = 3000, key "waitTimeMillsInTransactionQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_transaction_queue: i64 = 3000, key "waitTimeMillsInTransactionQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of an acknowledgement, in ms.
-        wait_time_mills_in_ack_queue: i64 = 3000, key "waitTimeMillsInAckQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_ack_queue: i64 = 3000, key "waitTimeMillsInAckQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of an administrator's request, in ms.
-        wait_time_mills_in_admin_broker_queue: i64 = 5000, key "waitTimeMillsInAdminBrokerQueue", reload, in 0..=2147483647;
+        wait_time_mills_in_admin_broker_queue: i64 = 5000, key "waitTimeMillsInAdminBrokerQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Refuse sends until this time (ms since 1970).
         start_accept_send_request_time_stamp: i64 = 0, key "startAcceptSendRequestTimeStamp", reload;
         /// Refuse lite pull consumers.
@@ -124,13 +124,13 @@ config! {
         /// Serve lite pull consumers.
         lite_pull_message_enable: bool = true, key "litePullMessageEnable", reload;
         /// Keep the reply of a request-reply call whose asker is not connected here.
-        store_reply_message_enable: bool = true, key "storeReplyMessageEnable", reload;
+        store_reply_message_enable: bool = true, key "storeReplyMessageEnable", reload, later "request-reply calls";
         /// Reset offsets in the broker rather than through the connected consumers.
         use_server_side_reset_offset: bool = true, key "useServerSideResetOffset", reload;
         /// Offsets committed between two steps of the data version of consumerOffset.json.
         consumer_offset_update_version_step: i64 = 500, key "consumerOffsetUpdateVersionStep", boot, in 1..=2147483647;
         /// Deliveries between two steps of the data version of delayOffset.json.
-        delay_offset_update_version_step: i64 = 200, key "delayOffsetUpdateVersionStep", boot, in 1..=2147483647;
+        delay_offset_update_version_step: i64 = 200, key "delayOffsetUpdateVersionStep", boot, in 1..=2147483647, moot "the version steps with each save";
         /// Refuse to create or change a system topic.
         validate_system_topic_when_update_topic: bool = true, key "validateSystemTopicWhenUpdateTopic", reload;
         /// Allow topics of the type MIXED, which take messages of every kind.
@@ -138,7 +138,7 @@ config! {
         /// How long a client may stay silent before its connection is forgotten, in ms.
         channel_expired_timeout: i64 = 120_000, key "channelExpiredTimeout", reload, in 1..=2147483647;
         /// How long the subscriptions of a group without members are remembered, in ms.
-        subscription_expired_timeout: i64 = 600_000, key "subscriptionExpiredTimeout", reload, in 1..=2147483647;
+        subscription_expired_timeout: i64 = 600_000, key "subscriptionExpiredTimeout", reload, in 1..=2147483647, later "forgetting the subscriptions of empty groups";
         /// How long a queue lock of an orderly consumer lives without renewal, in ms.
         rebalance_lock_max_live_time: i64 = 60_000, key "rocketmq.broker.rebalance.lockMaxLiveTime", boot, in 1..=2147483647;
         /// Delete the retry and pop topics of a topic that is deleted.

@@ -13,9 +13,9 @@ config! {
         /// File that settings changed at run time are written to; -c names it.
         config_store_path: String = dirs::in_home("namesrv/namesrv.properties"), key "configStorePath", boot;
         /// Name of this environment, for unit names of clients.
-        product_env_name: String = "center".into(), key "productEnvName", reload;
+        product_env_name: String = "center".into(), key "productEnvName", reload, later "answers from another environment";
         /// Answer an unknown topic from the product environment, as a test cluster does.
-        cluster_test: bool = false, key "clusterTest", boot;
+        cluster_test: bool = false, key "clusterTest", boot, later "answers from another environment";
         /// Send orderTopicConf (namespace ORDER_TOPIC_CONFIG) with routes.
         order_message_enable: bool = false, key "orderMessageEnable", reload;
         /// Send orderTopicConf in the answer to a broker's registration.
@@ -23,7 +23,7 @@ config! {
         /// How often brokers that fell silent are looked for, in ms.
         scan_not_active_broker_interval: i64 = 5000, key "scanNotActiveBrokerInterval", boot, in 10..=2147483647;
         /// Unregistrations that may wait at most.
-        un_register_broker_queue_capacity: i32 = 3000, key "unRegisterBrokerQueueCapacity", boot, in 1..=1000000;
+        un_register_broker_queue_capacity: i32 = 3000, key "unRegisterBrokerQueueCapacity", boot, in 1..=1000000, moot "changes are made in order by one thread";
         /// Where a name has no master any more, hand out its slave with the smallest id as one that may be read.
         support_acting_master: bool = false, key "supportActingMaster", reload;
         /// Answer the list of all topics.

@@ -11,15 +11,15 @@ crate::config! {
         /// A connection silent for that many seconds is closed.
         server_channel_max_idle_time_seconds: i32 = 120, key "serverChannelMaxIdleTimeSeconds", boot, in 1..=2147483647;
         /// Send buffer of the socket, in bytes; 0 leaves it to the system.
-        server_socket_snd_buf_size: i32 = 0, key "serverSocketSndBufSize", boot, in 0..=2147483647;
+        server_socket_snd_buf_size: i32 = 0, key "serverSocketSndBufSize", boot, in 0..=2147483647, moot "the system sizes socket buffers";
         /// Receive buffer of the socket, in bytes; 0 leaves it to the system.
-        server_socket_rcv_buf_size: i32 = 0, key "serverSocketRcvBufSize", boot, in 0..=2147483647;
+        server_socket_rcv_buf_size: i32 = 0, key "serverSocketRcvBufSize", boot, in 0..=2147483647, moot "the system sizes socket buffers";
         /// Bytes waiting for a slow reader from which on nothing more is read from it; 0 takes the built-in limit.
-        write_buffer_high_water_mark: i32 = 0, key "writeBufferHighWaterMark", boot, in 0..=2147483647;
+        write_buffer_high_water_mark: i32 = 0, key "writeBufferHighWaterMark", boot, in 0..=2147483647, moot "waiting answers have a limit of their own";
         /// Bytes at which reading goes on; 0 takes the built-in one.
-        write_buffer_low_water_mark: i32 = 0, key "writeBufferLowWaterMark", boot, in 0..=2147483647;
+        write_buffer_low_water_mark: i32 = 0, key "writeBufferLowWaterMark", boot, in 0..=2147483647, moot "waiting answers have a limit of their own";
         /// Connections that may wait to be accepted.
-        server_socket_backlog: i32 = 1024, key "serverSocketBacklog", boot, in 1..=65535;
+        server_socket_backlog: i32 = 1024, key "serverSocketBacklog", boot, in 1..=65535, moot "the backlog is 1024";
         /// Longest frame that is accepted, in bytes.
         frame_max_length: i32 = 16_777_216, key "com.rocketmq.remoting.frameMaxLength", boot, in 1024..=1073741824;
     }
@@ -89,7 +89,7 @@ crate::config! {
         /// Private key of the server, a PEM file (PKCS#8).
         tls_server_key_path: Option<String> = None, key "tls.server.keyPath", boot;
         /// Password of that key.
-        tls_server_key_password: Option<String> = None, key "tls.server.keyPassword", boot;
+        tls_server_key_password: Option<String> = None, key "tls.server.keyPassword", boot, later "encrypted private keys";
         /// none, optional or require a client's certificate.
         tls_server_need_client_auth: ClientAuth = ClientAuth::None, key "tls.server.need.client.auth", boot;
         /// Verify the client's certificate against tls.server.trustCertPath.
@@ -99,19 +99,19 @@ crate::config! {
         /// Use TLS for connections that this process opens.
         tls_enable: bool = false, key "tls.enable", boot;
         /// Certificate chain that this process shows as a client, a PEM file.
-        tls_client_cert_path: Option<String> = None, key "tls.client.certPath", boot;
+        tls_client_cert_path: Option<String> = None, key "tls.client.certPath", boot, later "certificates of outgoing connections";
         /// Private key for it, a PEM file.
-        tls_client_key_path: Option<String> = None, key "tls.client.keyPath", boot;
+        tls_client_key_path: Option<String> = None, key "tls.client.keyPath", boot, later "certificates of outgoing connections";
         /// Password of that key.
-        tls_client_key_password: Option<String> = None, key "tls.client.keyPassword", boot;
+        tls_client_key_password: Option<String> = None, key "tls.client.keyPassword", boot, later "certificates of outgoing connections";
         /// Verify the certificate of servers that this process connects to.
         tls_client_auth_server: bool = false, key "tls.client.authServer", boot;
         /// Certificates that servers' certificates are verified against, a PEM file.
         tls_client_trust_cert_path: Option<String> = None, key "tls.client.trustCertPath", boot;
         /// Kept and answered only: OxMQ offers the cipher suites of its own TLS library.
-        tls_ciphers: Option<String> = None, key "tls.ciphers", boot;
+        tls_ciphers: Option<String> = None, key "tls.ciphers", boot, moot "the cipher suites are those of the TLS library";
         /// Kept and answered only: OxMQ speaks TLS 1.2 and 1.3.
-        tls_protocols: Option<String> = None, key "tls.protocols", boot;
+        tls_protocols: Option<String> = None, key "tls.protocols", boot, moot "TLS 1.2 and 1.3 are spoken";
         /// File of more tls.* settings; read if it exists.
         tls_config_file: String = "/etc/rocketmq/tls.properties".into(), key "tls.config.file", boot;
     }

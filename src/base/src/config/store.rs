@@ -42,7 +42,7 @@ crate::config! {
         /// ASYNC_FLUSH: how often the log is written to the disk, in ms.
         flush_interval_commit_log: i32 = 500, key "flushIntervalCommitLog", reload important, in 1..=2147483647;
         /// ASYNC_FLUSH: sleep the whole interval (true) or wake with each append (false).
-        flush_commit_log_timed: bool = true, key "flushCommitLogTimed", reload important;
+        flush_commit_log_timed: bool = true, key "flushCommitLogTimed", reload important, moot "the flush is timed";
         /// ASYNC_FLUSH: pages of 4 KiB that make a flush worth while before flushCommitLogThoroughInterval.
         flush_commit_log_least_pages: i32 = 4, key "flushCommitLogLeastPages", reload, in 0..=2147483647;
         /// ASYNC_FLUSH: after that many ms flush however little it is.
@@ -50,47 +50,47 @@ crate::config! {
         /// How often the queues are written to the disk, in ms.
         flush_interval_consume_queue: i32 = 1000, key "flushIntervalConsumeQueue", reload, in 1..=2147483647;
         /// Pages of a queue that make a flush worth while before flushConsumeQueueThoroughInterval.
-        flush_consume_queue_least_pages: i32 = 2, key "flushConsumeQueueLeastPages", reload, in 0..=2147483647;
+        flush_consume_queue_least_pages: i32 = 2, key "flushConsumeQueueLeastPages", reload, in 0..=2147483647, moot "queues are flushed at their interval";
         /// After that many ms flush the queues however little it is.
-        flush_consume_queue_thorough_interval: i32 = 60_000, key "flushConsumeQueueThoroughInterval", reload, in 1..=2147483647;
+        flush_consume_queue_thorough_interval: i32 = 60_000, key "flushConsumeQueueThoroughInterval", reload, in 1..=2147483647, moot "queues are flushed at their interval";
         /// How long a send may wait for its append, in ms.
-        put_message_timeout: i32 = 8000, key "putMessageTimeout", reload, in 1..=2147483647;
+        put_message_timeout: i32 = 8000, key "putMessageTimeout", reload, in 1..=2147483647, moot "an append waits for one short lock only";
         /// Hours of the day in which expired files are deleted, separated by ; .
-        delete_when: String = "04".into(), key "deleteWhen", reload important;
+        delete_when: String = "04".into(), key "deleteWhen", reload important, later "deletion of old files";
         /// Hours that a file of the log is kept after its last change.
-        file_reserved_time: i32 = 72, key "fileReservedTime", reload important, in 0..=2147483647;
+        file_reserved_time: i32 = 72, key "fileReservedTime", reload important, in 0..=2147483647, later "deletion of old files";
         /// Percentage of the disk from which on expired files are deleted at any hour.
-        disk_max_used_space_ratio: i32 = 75, key "diskMaxUsedSpaceRatio", reload, in 10..=95;
+        disk_max_used_space_ratio: i32 = 75, key "diskMaxUsedSpaceRatio", reload, in 10..=95, later "deletion of old files";
         /// Percentage from which on files are deleted before they expire, if cleanFileForciblyEnable.
-        disk_space_clean_forcibly_ratio: i32 = 85, key "diskSpaceCleanForciblyRatio", reload, in 30..=100;
+        disk_space_clean_forcibly_ratio: i32 = 85, key "diskSpaceCleanForciblyRatio", reload, in 30..=100, later "deletion of old files";
         /// Percentage from which on sends are refused.
-        disk_space_warning_level_ratio: i32 = 90, key "diskSpaceWarningLevelRatio", reload, in 35..=100;
+        disk_space_warning_level_ratio: i32 = 90, key "diskSpaceWarningLevelRatio", reload, in 35..=100, later "deletion of old files";
         /// Allow deletion of files that have not expired when the disk is nearly full.
-        clean_file_forcibly_enable: bool = true, key "cleanFileForciblyEnable", reload important;
+        clean_file_forcibly_enable: bool = true, key "cleanFileForciblyEnable", reload important, later "deletion of old files";
         /// How often deletion is considered, in ms.
-        clean_resource_interval: i32 = 10_000, key "cleanResourceInterval", boot, in 100..=2147483647;
+        clean_resource_interval: i32 = 10_000, key "cleanResourceInterval", boot, in 100..=2147483647, later "deletion of old files";
         /// Pause between two files of the log that are deleted, in ms.
-        delete_commit_log_files_interval: i32 = 100, key "deleteCommitLogFilesInterval", reload, in 0..=2147483647;
+        delete_commit_log_files_interval: i32 = 100, key "deleteCommitLogFilesInterval", reload, in 0..=2147483647, later "deletion of old files";
         /// Pause between two files of queues that are deleted, in ms.
-        delete_consume_queue_files_interval: i32 = 100, key "deleteConsumeQueueFilesInterval", reload, in 0..=2147483647;
+        delete_consume_queue_files_interval: i32 = 100, key "deleteConsumeQueueFilesInterval", reload, in 0..=2147483647, later "deletion of old files";
         /// How long a file in use outlives its deletion, in ms.
-        destroy_maped_file_interval_forcibly: i32 = 120_000, key "destroyMapedFileIntervalForcibly", reload, in 0..=2147483647;
+        destroy_maped_file_interval_forcibly: i32 = 120_000, key "destroyMapedFileIntervalForcibly", reload, in 0..=2147483647, later "deletion of old files";
         /// Files of the log that one round deletes at most.
-        delete_file_batch_max: i32 = 10, key "deleteFileBatchMax", reload important, in 1..=2147483647;
+        delete_file_batch_max: i32 = 10, key "deleteFileBatchMax", reload important, in 1..=2147483647, later "deletion of old files";
         /// Longest body, in bytes.
         max_message_size: i32 = 4_194_304, key "maxMessageSize", reload, in 1..=16777216;
         /// Longest topic name, in bytes; over 127 the log takes records of the second version.
-        max_topic_length: i32 = 127, key "maxTopicLength", boot, in 1..=32767;
+        max_topic_length: i32 = 127, key "maxTopicLength", boot, in 1..=32767, moot "topic names are checked as Apache checks them by default";
         /// Write the second version of a record only where a topic name needs it.
-        auto_message_version_on_topic_len: bool = true, key "autoMessageVersionOnTopicLen", boot;
+        auto_message_version_on_topic_len: bool = true, key "autoMessageVersionOnTopicLen", boot, moot "a record takes the version that its topic name needs";
         /// Append a CRC of the properties to each record.
-        enabled_append_prop_crc: bool = false, key "enabledAppendPropCRC", boot;
+        enabled_append_prop_crc: bool = false, key "enabledAppendPropCRC", boot, later "CRCs of properties";
         /// Verify that CRC on recovery and refuse records without it.
-        force_verify_prop_crc: bool = false, key "forceVerifyPropCRC", boot;
+        force_verify_prop_crc: bool = false, key "forceVerifyPropCRC", boot, later "CRCs of properties";
         /// Verify the CRC of bodies on recovery.
         check_crc_on_recover: bool = true, key "checkCRCOnRecover", boot;
         /// Files of the log that recovery after a crash goes back at most.
-        max_recovery_commitlog_files: i32 = 30, key "maxRecoveryCommitlogFiles", boot, in 1..=2147483647;
+        max_recovery_commitlog_files: i32 = 30, key "maxRecoveryCommitlogFiles", boot, in 1..=2147483647, moot "recovery goes back as far as the checkpoint asks";
         /// Bytes of one pull that is answered from memory.
         max_transfer_bytes_on_message_in_memory: i32 = 262_144, key "maxTransferBytesOnMessageInMemory", reload important, in 1..=2147483647;
         /// Messages of one pull that is answered from memory.
@@ -104,24 +104,24 @@ crate::config! {
         /// Let consumers read what is not flushed yet under SYNC_FLUSH.
         read_un_committed: bool = false, key "readUnCommitted", boot;
         /// Note how far behind each consumer group of this machine's disk is (statistics).
-        disk_fall_recorded: bool = true, key "diskFallRecorded", reload;
+        disk_fall_recorded: bool = true, key "diskFallRecorded", reload, moot "statistics that OxMQ keeps in another way";
         /// An append that holds its lock longer makes later sends answer SYSTEM_BUSY, in ms.
-        os_page_cache_busy_time_out_mills: i64 = 1000, key "osPageCacheBusyTimeOutMills", reload, in 1..=2147483647;
+        os_page_cache_busy_time_out_mills: i64 = 1000, key "osPageCacheBusyTimeOutMills", reload, in 1..=2147483647, moot "overload is judged by bytes in flight";
         /// The delays of levels 1, 2, … : a number and s, m, h or d each.
         message_delay_level: String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(), key "messageDelayLevel", boot;
         /// How often config/delayOffset.json is written, in ms.
-        flush_delay_offset_interval: i64 = 10_000, key "flushDelayOffsetInterval", boot, in 1..=2147483647;
+        flush_delay_offset_interval: i64 = 10_000, key "flushDelayOffsetInterval", boot, in 1..=2147483647, moot "delivery progress is written within a second of a change";
         /// ASYNC_MASTER or SYNC_MASTER. SLAVE refuses the start in this version.
         broker_role: BrokerRole = BrokerRole::AsyncMaster, key "brokerRole", boot important;
         /// Port that slaves are told to connect to; without it listenPort + 1.
         ha_listen_port: i32 = 10_912, key "haListenPort", boot, in 0..=65535;
         /// Replicas of a message, this broker's among them.
-        total_replicas: i32 = 1, key "totalReplicas", boot important, in 1..=2147483647;
+        total_replicas: i32 = 1, key "totalReplicas", boot important, in 1..=2147483647, later "replication";
         /// SYNC_MASTER: replicas that have a message before its send is answered. More than 1 refuses the start in
         /// this version.
         in_sync_replicas: i32 = 1, key "inSyncReplicas", boot important, in 1..=2147483647;
         /// SYNC_MASTER: replicas without which sends are refused.
-        min_in_sync_replicas: i32 = 1, key "minInSyncReplicas", boot important, in 1..=2147483647;
+        min_in_sync_replicas: i32 = 1, key "minInSyncReplicas", boot important, in 1..=2147483647, later "replication";
     }
 
     later "the message index" {

@@ -65,7 +65,9 @@ pub enum Effect {
 pub struct Key {
     /// Apache's spelling.
     pub name: &'static str,
-    /// The lines of its documentation; empty for keys that do not act.
+    /// The field of the struct; empty for keys that have none.
+    pub field: &'static str,
+    /// The lines of its documentation; empty for keys that have no field.
     pub doc: &'static [&'static str],
     /// What a value may be.
     pub kind: Kind,
@@ -291,7 +293,7 @@ pub fn read_into<T: Value>(field: &mut T, key: &Key, text: &str) -> Result<bool,
 /// ```
 ///
 /// `reload` settings take effect at once when set at run time, `boot` ones at the next start; `important` ones are
-/// printed by `-m`.
+/// printed by `-m`. A field that nothing reads yet says so at its end: `, later "its feature"` or `, moot "why"`.
 #[macro_export]
 macro_rules! config {
     (
@@ -300,7 +302,7 @@ macro_rules! config {
             $(
                 $(#[doc = $doc:expr])*
                 $field:ident : $ty:ty = $default:expr, key $key:literal, $when:ident $($important:ident)?
-                $(, in $low:literal ..= $high:literal)? ;
+                $(, in $low:literal ..= $high:literal)? $(, later $field_later:literal)? $(, moot $field_moot:literal)? ;
             )*
         }
         $( later $later:literal { $( $later_key:ident : $later_kind:ident $(= $later_default:literal)? ),* $(,)? } )*
@@ -325,10 +327,11 @@ macro_rules! config {
             pub const FIELDS: &'static [$crate::config::Key] = &[
                 $( $crate::config::Key {
                     name: $key,
+                    field: stringify!($field),
                     doc: &[$($doc),*],
                     kind: <$ty as $crate::config::Value>::KIND,
                     range: $crate::config!(@range $($low $high)?),
-                    effect: $crate::config::Effect::Acts,
+                    effect: $crate::config!(@effect $(later $field_later)? $(moot $field_moot)?),
                     reload: $crate::config!(@reload $when),
                     important: $crate::config!(@important $($important)?),
                 }, )*
@@ -391,6 +394,7 @@ macro_rules! config {
                 let mut all = Self::FIELDS.to_vec();
                 all.extend(Self::INERT.iter().map(|k| $crate::config::Key {
                     name: k.name,
+                    field: "",
                     doc: &[],
                     kind: k.kind,
                     range: None,
@@ -404,6 +408,9 @@ macro_rules! config {
     };
     (@reload reload) => { true };
     (@reload boot) => { false };
+    (@effect later $later:literal) => { $crate::config::Effect::Later($later) };
+    (@effect moot $moot:literal) => { $crate::config::Effect::Moot($moot) };
+    (@effect) => { $crate::config::Effect::Acts };
     (@important important) => { true };
     (@important) => { false };
     (@range $low:literal $high:literal) => { Some(($low, $high)) };

@@ -97,7 +97,7 @@ fn every_setting_is_documented() {
 fn feeds_all_tables_from_one_file() {
     let loaded = broker(
         "# mine\nbrokerName=b\nlistenPort = 30911\nflushDiskType=SYNC_FLUSH\ntls.server.mode=enforcing\n\
-         connectTimeoutMillis=1\nwriteBufferHighWaterMark=7\nbrokerId=3\nfileReservedTime=48 \n",
+         connectTimeoutMillis=1\nwriteBufferHighWaterMark=7\nbrokerId=3\nsyncFlushTimeout=48 \n",
     )
     .expect("loads");
     let s = &loaded.settings;
@@ -110,7 +110,7 @@ fn feeds_all_tables_from_one_file() {
         (FlushDiskType::SyncFlush, TlsMode::Enforcing)
     );
     assert_eq!((s.client.connect_timeout_millis, s.server.write_buffer_high_water_mark), (1, 7));
-    assert_eq!((s.broker.broker_id, s.store.file_reserved_time), (0, 48));
+    assert_eq!((s.broker.broker_id, s.store.sync_flush_timeout), (0, 48));
     assert_eq!(loaded.warnings, ["brokerId=3 is taken as 0, as brokerRole is ASYNC_MASTER"]);
     assert!(loaded.is_given("brokerName") && !loaded.is_given("brokerIP1"));
     assert!(s.broker.broker_config_path.as_deref().is_some_and(|p| p.ends_with("broker.conf")));
