@@ -52,7 +52,7 @@ impl Broker {
         loop {
             let written = std::fs::read_to_string(&ports).unwrap_or_default();
             if let Some(addr) = written.lines().find_map(|l| l.strip_prefix("broker=")) {
-                return Broker { child, addr: addr.to_owned() };
+                return Broker { child, addr: format!("127.0.0.1:{addr}") };
             }
             assert!(started.elapsed() < PATIENCE, "the broker does not start");
             std::thread::sleep(Duration::from_millis(5));
