@@ -100,6 +100,9 @@ pub struct StandaloneArgs {
     /// Port of the nameserver; 0 takes any free one
     #[arg(long = "namesrv-port", value_name = "PORT", default_value_t = 9876)]
     pub namesrv_port: u16,
+    /// Port of the broker, that for consumers two below; 0 takes any free ones [default: 10911]
+    #[arg(long = "broker-port", value_name = "PORT")]
+    pub broker_port: Option<u16>,
     /// Once all is up, produce a few messages, consume and print them
     #[arg(long)]
     pub demo: bool,

@@ -116,7 +116,9 @@ pub fn broker(args: &ServerArgs) -> ExitCode {
 pub fn standalone(args: &StandaloneArgs) -> ExitCode {
     let own_file = args.data.join("broker.conf");
     let file = args.server.config_file.clone().or_else(|| own_file.exists().then(|| own_file.clone()));
-    let mut broker = match loaded_broker(&args.server, file.as_deref()) {
+    let mut server = args.server.clone();
+    server.define.extend(args.broker_port.map(|port| format!("listenPort={port}")));
+    let mut broker = match loaded_broker(&server, file.as_deref()) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

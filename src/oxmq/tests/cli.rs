@@ -255,7 +255,7 @@ fn a_nameserver_starts_says_so_and_stops() {
 #[test]
 fn standalone_keeps_everything_below_its_folder_and_stays_on_this_machine() {
     let home = Home::new();
-    let any = ["-DlistenPort=0", "--namesrv-port", "0", "--ports-file", "ports"];
+    let any = ["--broker-port", "0", "--namesrv-port", "0", "--ports-file", "ports"];
     let mut server = home.start(&[&["standalone", "--data", "here"][..], &any].concat());
     let broker = server.line();
     let ports = ports(&home.path().join("ports"));
