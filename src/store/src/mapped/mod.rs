@@ -11,6 +11,8 @@
 //!   [`MappedFile::allocate`] and not as SIGBUS.
 #![expect(unsafe_code, reason = "mapping files")]
 
+mod sigbus;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,6 +43,8 @@ pub(crate) struct MappedFile {
     allocating: Mutex<()>,
     writer_given: AtomicBool,
     disk: Arc<dyn Disk>,
+    /// For the SIGBUS handler.
+    _named: sigbus::Named,
 }
 
 struct Owner(Arc<MappedFile>);
@@ -89,6 +93,7 @@ impl MappedFile {
         disk: &Arc<dyn Disk>,
     ) -> io::Result<Arc<Self>> {
         let map = MmapOptions::new().len(len).map_raw(&file)?;
+        let named = sigbus::name(path, map.as_ptr() as usize, len);
         Ok(Arc::new(Self {
             map,
             file,
@@ -101,6 +106,7 @@ impl MappedFile {
             allocating: Mutex::new(()),
             writer_given: AtomicBool::new(false),
             disk: Arc::clone(disk),
+            _named: named,
         }))
     }
 

@@ -21,7 +21,7 @@ use oxmq_base::clock::SharedClock;
 use crate::checkpoint::CheckpointFile;
 use crate::commitlog::{Log, LogEnd};
 use crate::core::{Core, FlushMark};
-use crate::error::{OpenError, RecoverError, open_io, recover_io};
+use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::name;
 use crate::lock::FolderLock;
@@ -180,11 +180,11 @@ impl Unrecovered {
         for queue in core.queues.all() {
             queue.visible.store(queue.next_offset(), std::sync::atomic::Ordering::Release);
         }
-        core.save_queues(true).map_err(|e| RecoverError::Io {
-            what: "write",
-            path: dir,
-            source: std::io::Error::other(e),
-        })?;
+        match core.save_queues(true) {
+            // Readers are served from a full disk too. `abort` stays, and the units stay in memory until there is space.
+            Err(error @ FlushError::Io { .. }) => tracing::error!(%error, "start on a full disk"),
+            other => other.map_err(std::io::Error::other).map_err(recover_io("write", dir))?,
+        }
 
         let recovered = Recovered {
             clean,
