@@ -31,6 +31,8 @@ fn child(folder: &std::path::Path) {
     let clock = Arc::new(SystemClock::new());
     let mut options = StoreOptions::new(folder);
     options.commitlog_file_bytes = 1 << 20;
+    // Threads would meet the cut file too, elsewhere.
+    options.background = false;
     let store = open(options, clock).unwrap().recover().unwrap();
     let queue = store.queue("T", 0);
     let draft = oxmq_store::Draft {

@@ -172,7 +172,9 @@ impl MappedFile {
         if to <= from {
             return;
         }
-        if self.map.advise_range(memmap2::Advice::PopulateWrite, from, to - from).is_err() {
+        let populated = self.map.advise_range(memmap2::Advice::PopulateWrite, from, to - from);
+        // Other errors are the page's: a touch would meet them as a signal.
+        if populated.is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL)) {
             // Before Linux 5.14: touch a byte of each page. An atomic or of 0 changes nothing whatever the appender
             // does meanwhile.
             for at in (from..to).step_by(PAGE) {
