@@ -1,11 +1,12 @@
 //! The servers themselves: what this program needs to know of the crates that make them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use oxmq_base::clock::SystemClock;
 use oxmq_base::config::{BrokerSettings, NamesrvSettings};
+use oxmq_base::net;
 use oxmq_broker::BrokerOptions;
 use oxmq_client::Remote;
 use oxmq_client::nameserver::{Nameservers, split_addrs};
@@ -35,6 +36,16 @@ impl Namesrv {
     /// The port in use.
     pub fn port(&self) -> u16 {
         self.running.addrs().first().map_or(0, SocketAddr::port)
+    }
+
+    /// Where this machine reaches it: host and port.
+    pub fn local_name(&self) -> String {
+        let host = match self.running.addrs().first().map(SocketAddr::ip) {
+            Some(ip) if !ip.is_unspecified() => net::bracketed(ip),
+            Some(IpAddr::V6(_)) => "[::1]".to_owned(),
+            _ => "127.0.0.1".to_owned(),
+        };
+        format!("{host}:{}", self.port())
     }
 
     /// The address as the settings say it.

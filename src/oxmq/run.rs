@@ -1,6 +1,7 @@
 //! The server roles, from their settings to their end.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -201,12 +202,17 @@ fn place_below(
     if settings.broker.broker_config_path.is_none() {
         settings.broker.broker_config_path = Some(own_file.to_string_lossy().into_owned());
     }
-    // Whoever names another address wants to be reached from elsewhere: then every interface is listened on, as Apache does.
+    // Whoever names an address to be reached at wants to be reached from elsewhere: then every interface is listened on, as
+    // Apache does. Whoever names one to listen on is reached there.
     if !given("bindAddress") && !given("brokerIP1") {
         settings.server.bind_address = LOCAL.to_owned();
     }
     if !given("brokerIP1") {
-        settings.broker.broker_ip1 = LOCAL.to_owned();
+        let bound = settings.server.bind_address.trim_matches(['[', ']']).parse::<IpAddr>();
+        settings.broker.broker_ip1 = match bound {
+            Ok(ip) if !ip.is_unspecified() => net::bracketed(ip),
+            _ => LOCAL.to_owned(),
+        };
     }
     if !given("brokerIP2") {
         settings.broker.broker_ip2 = settings.broker.broker_ip1.clone();
@@ -304,7 +310,7 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
         }
     }
     if let (Some(count), Some(namesrv)) = (plan.demo, &up.namesrv) {
-        let nameservers = vec![format!("127.0.0.1:{}", namesrv.port())];
+        let nameservers = vec![namesrv.local_name()];
         let outgoing = match &plan.broker {
             Some(broker) => ClientConfig::from_settings(&broker.settings.client, &broker.settings.tls)?,
             None => ClientConfig::default(),
@@ -313,7 +319,7 @@ async fn serve(plan: Plan) -> anyhow::Result<()> {
         tokio::select! {
             done = demo => match done {
                 Ok(()) => say("The demo is done; the servers go on."),
-                Err(e) => eprintln!("the demo failed: {}", boot::explain(&e.into()).0),
+                Err(e) => say(&format!("The demo failed: {}", boot::explain(&e.into()).0)),
             },
             name = signals.next() => return finish(name, up, pid_file).await,
         }
@@ -349,7 +355,7 @@ async fn start_all(plan: &Plan) -> anyhow::Result<Up> {
         if let Some(namesrv) = &up.namesrv
             && settings.broker.namesrv_addr.is_none()
         {
-            settings.broker.namesrv_addr = Some(format!("127.0.0.1:{}", namesrv.port()));
+            settings.broker.namesrv_addr = Some(namesrv.local_name());
         }
         match roles::Broker::start(settings).await {
             Ok(broker) => up.broker = Some(broker),
@@ -405,7 +411,7 @@ impl Up {
     /// For a person who has started `standalone`: what runs where, and what to try next.
     fn greeting(&self, log_folder: &Path) -> Vec<String> {
         let (Some(namesrv), Some(broker)) = (&self.namesrv, &self.broker) else { return Vec::new() };
-        let names = format!("127.0.0.1:{}", namesrv.port());
+        let names = namesrv.local_name();
         let fast = broker.ports().get(1).map(|port| format!(", {port} for consumers")).unwrap_or_default();
         vec![
             String::new(),

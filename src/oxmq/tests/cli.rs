@@ -273,20 +273,27 @@ fn standalone_keeps_everything_below_its_folder_and_stays_on_this_machine() {
     assert!(!home.path().join("store").exists() && !home.path().join("logs").exists());
 }
 
-/// The whole way: route, send, store, pull, acknowledge by offset, each through the official protocol.
+/// The whole way: route, send, store, pull, acknowledge by offset, each through the official protocol; over IPv4, over IPv6
+/// where this machine has it, and encrypted.
 #[test]
 fn the_demo_sends_messages_there_and_back() {
-    let home = Home::new();
-    let any = ["-DlistenPort=0", "--namesrv-port", "0", "-DmappedFileSizeCommitLog=1048576"];
-    let mut server = home.start(&[&["standalone", "--demo"][..], &any].concat());
-    let mut lines = Vec::new();
-    while !lines.last().is_some_and(|l: &String| l.starts_with("The demo is done")) {
-        lines.push(server.line());
+    let mut ways = vec![&[][..], &["-Dtls.server.mode=enforcing", "-DuseTLS=true"]];
+    if TcpListener::bind("[::1]:0").is_ok() {
+        ways.push(&["-DbindAddress=::1"]);
     }
-    for kind in ["sent     ", "received "] {
-        assert_eq!(lines.iter().filter(|l| l.starts_with(kind)).count(), 5, "{lines:?}");
+    for way in ways {
+        let home = Home::new();
+        let any = ["--broker-port", "0", "--namesrv-port", "0", "-DmappedFileSizeCommitLog=1048576"];
+        let mut server = home.start(&[&["standalone", "--demo"][..], &any, way].concat());
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|l: &String| l.starts_with("The demo ")) {
+            lines.push(server.line());
+        }
+        for kind in ["sent     ", "received "] {
+            assert_eq!(lines.iter().filter(|l| l.starts_with(kind)).count(), 5, "{way:?}: {lines:?}");
+        }
+        assert_eq!(server.stop().0, Some(0), "{way:?}");
     }
-    assert_eq!(server.stop().0, Some(0));
 }
 
 /// One line says what is wrong, where, and what to do.
