@@ -1,6 +1,7 @@
 package oxmq.compat.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -73,7 +74,11 @@ class RefusedTest extends ClientTest {
         producer.start();
         later(producer::shutdown);
         MQClientException refused = assertThrows(MQClientException.class, () -> producer.sendMessageInTransaction(message(topic, "x"), null));
-        assertTrue(String.valueOf(refused.getCause()).contains("CODE: 16"), String.valueOf(refused.getCause()));
+        Throwable cause = refused;
+        while (cause.getCause() != null && !(cause instanceof MQBrokerException)) {
+            cause = cause.getCause();
+        }
+        assertEquals(16, assertInstanceOf(MQBrokerException.class, cause).getResponseCode());
         assertNothingStored();
     }
 

@@ -14,6 +14,8 @@ public final class Consumer {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(args[1]);
         consumer.setNamesrvAddr(args[0]);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        // A client may miss telling the broker of its newest subscription version until its next heartbeat.
+        consumer.setHeartbeatBrokerInterval(5_000);
         consumer.subscribe(args[2], "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             messages.forEach(m -> System.out.println(Received.text(m)));

@@ -50,6 +50,8 @@ public final class RoundTrip {
         DefaultMQPushConsumer push = new DefaultMQPushConsumer(Env.unique("roundtrip-push"));
         push.setNamesrvAddr(args[0]);
         push.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        // As in Consumer: heartbeats repair what a rebalance at the moment of another heartbeat has missed to tell.
+        push.setHeartbeatBrokerInterval(5_000);
         push.subscribe(topic, "TagA");
         push.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
             messages.forEach(m -> pushed.add(Received.text(m)));
@@ -59,6 +61,7 @@ public final class RoundTrip {
         DefaultLitePullConsumer pull = new DefaultLitePullConsumer(Env.unique("roundtrip-pull"));
         pull.setNamesrvAddr(args[0]);
         pull.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        pull.setHeartbeatBrokerInterval(5_000);
         pull.subscribe(topic, "*");
         pull.start();
         Set<String> pulled = new TreeSet<>();
