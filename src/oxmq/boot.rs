@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use oxmq_base::config::{Inputs, Refusal, Table};
+use oxmq_base::config::{Inputs, Refusal, Table, shown};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServerArgs;
@@ -66,7 +66,7 @@ pub fn print_keys(tables: &[&dyn Table], important_only: bool) -> ExitCode {
     for table in tables {
         for (key, (name, value)) in table.keys().into_iter().zip(table.values()) {
             if key.important || !important_only {
-                say(&format!("{name}={}", value.unwrap_or_default()));
+                say(&format!("{name}={}", shown(name, &value.unwrap_or_default())));
             }
         }
     }

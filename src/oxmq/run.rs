@@ -256,6 +256,12 @@ fn run_to_the_end(plan: Plan) -> ExitCode {
         }
         ExitCode::from(code)
     };
+    if let Some(namesrv) = &plan.namesrv {
+        tracing::info!("nameserver settings: {}", namesrv.describe(&namesrv.settings.entries()));
+    }
+    if let Some(broker) = &plan.broker {
+        tracing::info!("broker settings: {}", broker.describe(&broker.settings.entries()));
+    }
     for warning in start_warnings(&plan) {
         tracing::warn!("{warning}");
         if to_terminal {

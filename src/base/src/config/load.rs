@@ -81,6 +81,12 @@ pub struct Loaded<S> {
 }
 
 impl<S> Loaded<S> {
+    /// One line: the keys that were given, with their values among `entries`.
+    pub fn describe(&self, entries: &[(String, String)]) -> String {
+        let value = |key: &String| entries.iter().find(|(k, _)| k == key).map_or("", |(_, v)| v.as_str());
+        self.given.keys().map(|key| format!("{key}={}", value(key))).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether a key was given (rather than left to its default).
     pub fn is_given(&self, key: &str) -> bool {
         self.given.contains_key(key)
@@ -135,7 +141,7 @@ impl BrokerSettings {
         Ok(known)
     }
 
-    /// Every key that is not null with its value in force: what getBrokerConfig answers.
+    /// Every key that is not null with its value in force, secrets hidden: what getBrokerConfig answers.
     pub fn entries(&self) -> Vec<(String, String)> {
         entries_of(&self.tables(), &self.unknown)
     }
@@ -177,7 +183,7 @@ impl NamesrvSettings {
         Ok(known)
     }
 
-    /// Every key that is not null with its value in force: what getNamesrvConfig answers.
+    /// Every key that is not null with its value in force, secrets hidden: what getNamesrvConfig answers.
     pub fn entries(&self) -> Vec<(String, String)> {
         entries_of(&self.tables(), &self.unknown)
     }
@@ -246,11 +252,25 @@ fn entries_of(tables: &[&dyn Table], unknown: &BTreeMap<String, String>) -> Vec<
         if let Some(value) = value
             && seen.insert(key)
         {
-            entries.push((key.to_owned(), value));
+            entries.push((key.to_owned(), shown(key, &value)));
         }
     }
     entries.extend(unknown.iter().map(|(k, v)| (k.clone(), v.clone())));
     entries
+}
+
+/// Keys whose values are secrets.
+const SECRETS: [&str; 5] = [
+    "initAuthenticationUser",
+    "innerClientAuthenticationCredentials",
+    "objectStoreSecretKey",
+    "tls.client.keyPassword",
+    "tls.server.keyPassword",
+];
+
+/// What may be shown of a value, in a log or to an administrator on the network: of a secret, that it is set.
+pub fn shown(key: &str, value: &str) -> String {
+    if SECRETS.contains(&key) && !value.is_empty() { "******".to_owned() } else { value.to_owned() }
 }
 
 fn default_values(tables: &[&dyn Table]) -> HashMap<&'static str, Option<String>> {
@@ -286,7 +306,7 @@ impl Filled {
                     continue;
                 };
                 if defaults.get(name) != Some(&value) {
-                    let value = value.unwrap_or_default();
+                    let value = shown(name, &value.unwrap_or_default());
                     self.warnings
                         .push(format!("{place}: {name}={value} has no effect: {feature}: not built yet"));
                 }

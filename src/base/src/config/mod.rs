@@ -41,7 +41,9 @@ mod table;
 mod tests;
 
 pub use broker::BrokerConfig;
-pub use load::{BrokerSettings, Inputs, Loaded, NamesrvSettings, Place, Refusal, load_broker, load_namesrv};
+pub use load::{
+    BrokerSettings, Inputs, Loaded, NamesrvSettings, Place, Refusal, load_broker, load_namesrv, shown,
+};
 pub use namesrv::NamesrvConfig;
 pub use other::{AuthConfig, ControllerConfig, TieredStoreConfig};
 pub use refuse::{REFUSED, Refused};

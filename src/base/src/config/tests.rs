@@ -313,6 +313,20 @@ fn a_key_set_at_run_time_is_answered() {
     assert!(settings.entries().contains(&("madeUp".to_owned(), "9".to_owned())));
 }
 
+/// What an administrator on the network is answered, and what is logged, has no secrets in it.
+#[test]
+fn secrets_are_not_shown() {
+    let loaded =
+        broker("tls.server.keyPassword=hush\ninitAuthenticationUser={\"password\":\"hush\"}\nbrokerName=b")
+            .expect("loads");
+    assert_eq!(loaded.settings.tls.tls_server_key_password.as_deref(), Some("hush"));
+    let entries = loaded.settings.entries();
+    let line = loaded.describe(&entries);
+    assert!(!format!("{entries:?} {line}").contains("hush"));
+    assert_eq!(line, "brokerName=b, initAuthenticationUser=******, tls.server.keyPassword=******");
+    assert!(!loaded.warnings.iter().any(|w| w.contains("hush")), "{:?}", loaded.warnings);
+}
+
 #[test]
 fn reads_delays_and_hours() {
     assert_eq!(
