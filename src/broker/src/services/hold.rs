@@ -6,13 +6,15 @@
 //!
 //! Sans-io: times come in, waiters to be told go out. `W` is what the broker keeps for each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Names a held pull; never used twice in a process.
 pub type Token = u64;
 
 /// Most pulls held at once in the broker: bounds what waiting may take in memory.
 pub const HELD_MAX: usize = 1_000_000;
+/// Most pulls held of one connection: a client holds one for each queue that it consumes.
+pub const HELD_PER_CONNECTION_MAX: usize = 100_000;
 
 /// What a waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +48,10 @@ pub struct Hold<W> {
     next: Token,
     held: HashMap<Token, Held<W>>,
     /// Invariant: a token is here, and in `deadlines`, exactly while it is in `held`.
-    queues: HashMap<u64, Vec<Token>>,
+    queues: HashMap<u64, BTreeSet<Token>>,
     deadlines: BTreeSet<(u64, Token)>,
-    connections: HashMap<u64, Vec<Token>>,
+    /// Invariant: a token is here exactly while it is in `held` or in `ready`.
+    connections: HashMap<u64, HashSet<Token>>,
     ready: HashMap<Token, (Held<W>, Ready)>,
 }
 
@@ -66,15 +69,16 @@ impl<W> Default for Hold<W> {
 }
 
 impl<W> Hold<W> {
-    /// Holds a pull; gives it back when the broker holds as many as it may.
+    /// Holds a pull; gives it back when the broker holds as many as it may, in all or of this connection.
     pub fn add(&mut self, want: Want, waiter: W) -> Result<Token, W> {
-        if self.held.len() + self.ready.len() >= HELD_MAX {
+        let of_connection = self.connections.get(&want.connection).map_or(0, HashSet::len);
+        if self.len() >= HELD_MAX || of_connection >= HELD_PER_CONNECTION_MAX {
             return Err(waiter);
         }
         self.next += 1;
         let token = self.next;
-        self.queues.entry(want.queue).or_default().push(token);
-        self.connections.entry(want.connection).or_default().push(token);
+        self.queues.entry(want.queue).or_default().insert(token);
+        self.connections.entry(want.connection).or_default().insert(token);
         self.deadlines.insert((want.deadline_ms, token));
         self.held.insert(token, Held { want, waiter });
         Ok(token)
@@ -148,7 +152,7 @@ impl<W> Hold<W> {
         let held = self.held.remove(&token)?;
         self.deadlines.remove(&(held.want.deadline_ms, token));
         if let Some(tokens) = self.queues.get_mut(&held.want.queue) {
-            tokens.retain(|t| *t != token);
+            tokens.remove(&token);
             if tokens.is_empty() {
                 self.queues.remove(&held.want.queue);
             }
@@ -158,7 +162,7 @@ impl<W> Hold<W> {
 
     fn forget_connection_token(&mut self, connection: u64, token: Token) {
         if let Some(tokens) = self.connections.get_mut(&connection) {
-            tokens.retain(|t| *t != token);
+            tokens.remove(&token);
             if tokens.is_empty() {
                 self.connections.remove(&connection);
             }
@@ -166,8 +170,31 @@ impl<W> Hold<W> {
     }
 }
 
+/// Whether the tables agree with each other.
+#[cfg(test)]
+impl<W> Hold<W> {
+    fn check(&self) {
+        let queued: usize = self.queues.values().map(BTreeSet::len).sum();
+        assert_eq!((queued, self.deadlines.len()), (self.held.len(), self.held.len()));
+        for (token, held) in &self.held {
+            assert!(self.queues[&held.want.queue].contains(token));
+            assert!(self.deadlines.contains(&(held.want.deadline_ms, *token)));
+            assert!(self.connections[&held.want.connection].contains(token));
+        }
+        for (token, (held, _)) in &self.ready {
+            assert!(self.connections[&held.want.connection].contains(token));
+            assert!(!self.held.contains_key(token));
+        }
+        assert_eq!(self.connections.values().map(HashSet::len).sum::<usize>(), self.len());
+        assert!(self.queues.values().all(|t| !t.is_empty()));
+        assert!(self.connections.values().all(|t| !t.is_empty()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn want(queue: u64, offset: i64, deadline_ms: u64) -> Want {
@@ -222,5 +249,99 @@ mod tests {
         assert!(hold.take(ready).is_some());
         assert!(hold.is_empty() && hold.connections.is_empty() && hold.queues.is_empty());
         assert!(hold.deadlines.is_empty());
+    }
+
+    #[test]
+    fn a_connection_cannot_take_all_places() {
+        let mut hold = Hold::default();
+        for _ in 0..HELD_PER_CONNECTION_MAX {
+            hold.add(want(1, 0, 30), "one of many").unwrap();
+        }
+        assert_eq!(hold.add(want(1, 0, 30), "too many"), Err("too many"));
+        let other = Want { connection: 8, ..want(1, 0, 30) };
+        assert!(hold.add(other, "another's").is_ok());
+        // Waking and running all of them is one walk, not one for each.
+        let ready = told(&mut hold, 1, 1);
+        assert_eq!(ready.len(), HELD_PER_CONNECTION_MAX + 1);
+        for token in ready {
+            assert!(hold.take(token).is_some());
+        }
+        hold.check();
+        assert!(hold.is_empty() && hold.connections.is_empty());
+    }
+
+    /// Against a plain list: who is woken by what, what closing leaves, and that the tables always agree.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add { queue: u64, offset: i64, deadline: u64, connection: u64 },
+        Grow { queue: u64, end: i64 },
+        Pass { ms: u64 },
+        Take { nth: usize },
+        Close { connection: u64 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3u64, 0..6i64, 0..50u64, 0..3u64).prop_map(|(queue, offset, deadline, connection)| Step::Add {
+                queue, offset, deadline, connection
+            }),
+            3 => (0..3u64, 0..6i64).prop_map(|(queue, end)| Step::Grow { queue, end }),
+            1 => (0..20u64).prop_map(|ms| Step::Pass { ms }),
+            3 => (0..8usize).prop_map(|nth| Step::Take { nth }),
+            1 => (0..3u64).prop_map(|connection| Step::Close { connection }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_list(steps in proptest::collection::vec(step(), 1..80)) {
+            let mut hold: Hold<u64> = Hold::default();
+            // What waits, what is ready: tokens with what they want.
+            let (mut waits, mut ready): (Vec<(Token, Want)>, Vec<(Token, Want, Ready)>) = Default::default();
+            let mut now = 0;
+            for step in steps {
+                let mut woken = Vec::new();
+                let mut told = Vec::new();
+                match step {
+                    Step::Add { queue, offset, deadline, connection } => {
+                        let want = Want { queue, offset, deadline_ms: now + deadline, connection };
+                        let token = hold.add(want, connection).unwrap();
+                        waits.push((token, want));
+                    }
+                    Step::Grow { queue, end } => {
+                        woken.extend(waits.extract_if(.., |(_, w)| w.queue == queue && w.offset < end));
+                        ready.extend(woken.iter().map(|(t, w)| (*t, *w, Ready::Grown)));
+                        hold.grown(queue, end, |_| true, |t, _| told.push(t));
+                    }
+                    Step::Pass { ms } => {
+                        now += ms;
+                        woken.extend(waits.extract_if(.., |(_, w)| w.deadline_ms <= now));
+                        ready.extend(woken.iter().map(|(t, w)| (*t, *w, Ready::TimedOut)));
+                        hold.expire(now, |t, _| told.push(t));
+                    }
+                    Step::Take { nth } => {
+                        let wanted = if ready.is_empty() { None } else { Some(ready.remove(nth % ready.len())) };
+                        let token = wanted.map_or(Token::MAX, |(t, ..)| t);
+                        let expected = wanted.map(|(_, w, why)| (w, w.connection, why));
+                        prop_assert_eq!(hold.take(token), expected);
+                        prop_assert_eq!(hold.take(token), None);
+                    }
+                    Step::Close { connection } => {
+                        let before = waits.len() + ready.len();
+                        waits.retain(|(_, w)| w.connection != connection);
+                        ready.retain(|(_, w, _)| w.connection != connection);
+                        let mut gone = 0;
+                        hold.closed(connection, |_| gone += 1);
+                        prop_assert_eq!(gone, before - waits.len() - ready.len());
+                    }
+                }
+                let mut expected: Vec<Token> = woken.into_iter().map(|(t, _)| t).collect();
+                expected.sort_unstable();
+                told.sort_unstable();
+                prop_assert_eq!(told, expected);
+                prop_assert_eq!(hold.len(), waits.len() + ready.len());
+                hold.check();
+            }
+        }
     }
 }

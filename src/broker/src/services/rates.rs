@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -50,6 +50,8 @@ type Counters = HashMap<Arc<str>, HashMap<Arc<str>, Counter>>;
 #[derive(Debug, Default)]
 pub struct Rates {
     counters: RwLock<Counters>,
+    /// How many pairs there are; written with the counters locked.
+    pairs: AtomicUsize,
 }
 
 impl Rates {
@@ -71,11 +73,17 @@ impl Rates {
                 return;
             }
         }
-        let mut counters = self.counters.write();
-        if counters.values().map(HashMap::len).sum::<usize>() < COUNTERS_MAX {
-            let topics = counters.entry(group.into()).or_default();
-            topics.entry(topic.into()).or_default().total.fetch_add(messages, Relaxed);
+        // Looked at first: while all places are taken, nobody waits for a lock here.
+        if self.pairs.load(Relaxed) >= COUNTERS_MAX {
+            return;
         }
+        let mut counters = self.counters.write();
+        let topics = counters.entry(group.into()).or_default();
+        let counter = topics.entry(topic.into()).or_insert_with(|| {
+            self.pairs.fetch_add(1, Relaxed);
+            Counter::default()
+        });
+        counter.total.fetch_add(messages, Relaxed);
     }
 
     /// To be called every 10 s. Counters that have stood still for a minute are dropped.
@@ -86,14 +94,18 @@ impl Rates {
             counters.values().flat_map(HashMap::values).filter(|c| !c.sample(now_ms)).count() > 0
         };
         if idle {
-            self.counters.write().retain(|_, topics| {
+            let mut counters = self.counters.write();
+            let mut kept = 0;
+            counters.retain(|_, topics| {
                 topics.retain(|_, c| {
                     let samples = c.samples.lock();
                     let total = c.total.load(Relaxed);
                     samples.len() < SAMPLES || samples.front().is_some_and(|(_, first)| *first != total)
                 });
+                kept += topics.len();
                 !topics.is_empty()
             });
+            self.pairs.store(kept, Relaxed);
         }
     }
 
@@ -143,5 +155,16 @@ mod tests {
         assert_eq!(rates.put_tps("T"), 0.0);
         rates.sample(130_000);
         assert!(rates.counters.read().is_empty(), "what stands still is dropped");
+        assert_eq!(rates.pairs.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn pairs_are_bounded() {
+        let rates = Rates::default();
+        for group in 0..COUNTERS_MAX + 5 {
+            rates.got(&group.to_string(), "T", 1);
+            rates.got("0", "T", 1);
+        }
+        assert_eq!(rates.counters.read().len(), COUNTERS_MAX);
     }
 }
