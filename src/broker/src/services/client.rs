@@ -32,6 +32,14 @@ pub struct Member {
     pub(super) seen_mono_ms: u64,
 }
 
+impl Member {
+    /// Whether it has not been heard of for more than `silent_ms`. Its last sign of life may be later than `now`: each
+    /// thread reads the clock for itself.
+    pub(super) fn is_silent(&self, now: u64, silent_ms: u64) -> bool {
+        now.saturating_sub(self.seen_mono_ms) > silent_ms
+    }
+}
+
 /// Groups that one connection may take part in, as consumer and as producer each; what is beyond is not registered. A
 /// heartbeat of one frame could name 100,000.
 pub const GROUPS_PER_CONNECTION_MAX: usize = 10_000;

@@ -16,6 +16,9 @@ use super::subscription::{SharedSubscription, Subscription};
 
 /// Topics that a group may subscribe. What is beyond is not registered: a heartbeat of one frame could name 100,000.
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+/// Memory that all subscriptions together may take; what is beyond is not registered either. A heartbeat may name tags
+/// without end.
+pub const SUBSCRIPTION_BYTES_MAX: usize = 256 << 20;
 
 /// Tell these connections that `group` has changed: NOTIFY_CONSUMER_IDS_CHANGED 40, oneway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +128,8 @@ struct Tables {
     by_connection: HashMap<ConnectionId, Vec<Arc<str>>>,
     /// Groups that subscribe a topic.
     by_topic: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    /// Weight of all subscriptions.
+    weight: usize,
 }
 
 impl Tables {
@@ -137,9 +142,9 @@ impl Tables {
         }
     }
 
-    fn forget_connection(&mut self, connection: ConnectionId, group: &str) {
+    fn forget_connection(&mut self, connection: ConnectionId, left: impl Fn(&Arc<str>) -> bool) {
         if let Some(groups) = self.by_connection.get_mut(&connection) {
-            groups.retain(|g| &**g != group);
+            groups.retain(|group| !left(group));
             if groups.is_empty() {
                 self.by_connection.remove(&connection);
             }
@@ -152,7 +157,8 @@ impl Tables {
             return None;
         }
         let gone = self.groups.remove(group)?;
-        for topic in gone.subscriptions.keys() {
+        for (topic, subscription) in &gone.subscriptions {
+            self.weight -= subscription.weight();
             self.forget_topic(topic, group);
         }
         Some(gone.name)
@@ -191,7 +197,7 @@ impl Consumers {
                 name
             }
         };
-        let Tables { groups, by_connection, by_topic } = &mut *tables;
+        let Tables { groups, by_connection, by_topic, weight } = &mut *tables;
         let Some(group) = groups.get_mut(&name) else { return Registered::default() };
 
         // Java ClientManageProcessor.heartBeatV2: a first fingerprint is no change. But where the subscriptions were
@@ -209,7 +215,7 @@ impl Consumers {
             by_connection.entry(r.client.connection).or_default().push(name.clone());
         }
         let resubscribed = match r.subscriptions {
-            Some(list) => update_subscriptions(group, by_topic, list),
+            Some(list) => update_subscriptions(group, by_topic, weight, list),
             None => false,
         };
         let changed = joined || resubscribed;
@@ -225,7 +231,7 @@ impl Consumers {
         state.members.remove(&connection);
         // Java tells the others even when the one who asked was not a member.
         out.notices.extend(if notify { state.notice() } else { None });
-        tables.forget_connection(connection, group);
+        tables.forget_connection(connection, |g| **g == *group);
         out.emptied.extend(tables.remove_if_empty(group));
         out
     }
@@ -246,26 +252,30 @@ impl Consumers {
     /// Removes members without a heartbeat for `silent_ms` (`channelExpiredTimeout`); to be called every 10 s. Unlike
     /// Apache, which leaves the others to their own 20 s rebalance, the remaining members are told.
     pub fn expire(&self, silent_ms: u64) -> Departures {
-        let now = self.clock.mono_ms();
         let mut tables = self.tables.write();
+        let now = self.clock.mono_ms();
         let mut out = Departures::default();
-        let mut gone: Vec<(Arc<str>, ConnectionId)> = Vec::new();
-        for group in tables.groups.values() {
-            let silent = group.members.iter().filter(|(_, m)| now - m.seen_mono_ms > silent_ms);
-            gone.extend(silent.map(|(id, _)| (group.name.clone(), *id)));
-        }
-        gone.sort_unstable();
-        for (name, connection) in &gone {
-            if let Some(state) = tables.groups.get_mut(name) {
-                state.members.remove(connection);
+        let mut changed: Vec<Arc<str>> = Vec::new();
+        let mut gone: BTreeMap<ConnectionId, HashSet<Arc<str>>> = BTreeMap::new();
+        for group in tables.groups.values_mut() {
+            let before = group.members.len();
+            group.members.retain(|id, member| {
+                let silent = member.is_silent(now, silent_ms);
+                if silent {
+                    gone.entry(*id).or_default().insert(group.name.clone());
+                }
+                !silent
+            });
+            if group.members.len() < before {
+                changed.push(group.name.clone());
             }
-            tables.forget_connection(*connection, name);
         }
-        gone.iter().for_each(|(_, connection)| out.close.push(*connection));
-        out.close.sort_unstable();
-        out.close.dedup();
-        gone.dedup_by(|a, b| a.0 == b.0);
-        for (name, _) in gone {
+        for (connection, left) in &gone {
+            tables.forget_connection(*connection, |group| left.contains(group));
+        }
+        out.close.extend(gone.into_keys());
+        changed.sort_unstable();
+        for name in changed {
             out.notices.extend(tables.groups.get(&name).and_then(Group::notice));
             out.emptied.extend(tables.remove_if_empty(&name));
         }
@@ -345,16 +355,32 @@ impl std::fmt::Debug for Consumers {
 fn update_subscriptions(
     group: &mut Group,
     by_topic: &mut HashMap<Arc<str>, HashSet<Arc<str>>>,
+    weight: &mut usize,
     list: &[SubscriptionData],
 ) -> bool {
     let mut changed = false;
     for sub in list.iter().take(SUBSCRIPTIONS_MAX) {
+        let old = group.subscriptions.get(sub.topic.as_str());
+        if old.is_some_and(|old| sub.sub_version <= old.version()) {
+            continue;
+        }
+        let new = Subscription::new(sub.clone());
+        let sum = *weight - old.map_or(0, |old| old.weight()) + new.weight();
+        if sum > SUBSCRIPTION_BYTES_MAX {
+            tracing::warn!(
+                group = &*group.name,
+                topic = sub.topic,
+                "subscription is left out: there are too many"
+            );
+            continue;
+        }
+        *weight = sum;
+        let new = Arc::new(new);
         match group.subscriptions.get_mut(sub.topic.as_str()) {
-            Some(old) if sub.sub_version > old.version() => *old = Arc::new(Subscription::new(sub.clone())),
-            Some(_) => {}
+            Some(old) => *old = new,
             None => {
                 let topic: Arc<str> = sub.topic.as_str().into();
-                group.subscriptions.insert(topic.clone(), Arc::new(Subscription::new(sub.clone())));
+                group.subscriptions.insert(topic.clone(), new);
                 by_topic.entry(topic).or_default().insert(group.name.clone());
                 changed = true;
             }
@@ -362,10 +388,11 @@ fn update_subscriptions(
     }
     let wanted: HashSet<&str> = list.iter().take(SUBSCRIPTIONS_MAX).map(|s| s.topic.as_str()).collect();
     let name = &group.name;
-    group.subscriptions.retain(|topic, _| {
+    group.subscriptions.retain(|topic, subscription| {
         if wanted.contains(&**topic) {
             return true;
         }
+        *weight -= subscription.weight();
         if let Some(groups) = by_topic.get_mut(topic) {
             groups.remove(name);
             if groups.is_empty() {

@@ -18,7 +18,8 @@ struct Lock {
 
 impl Lock {
     fn is_expired(&self, now: u64, live_ms: u64) -> bool {
-        now - self.since_mono_ms > live_ms
+        // Another thread's clock may have read later than this one's.
+        now.saturating_sub(self.since_mono_ms) > live_ms
     }
 }
 
@@ -40,9 +41,10 @@ impl QueueLocks {
         if queues.is_empty() {
             return Vec::new();
         }
-        let now = self.clock.mono_ms();
         let owner: Arc<str> = client_id.into();
         let mut groups = self.groups.lock();
+        // Read under the lock: a time from before it could take a lock that was given meanwhile for one of long ago.
+        let now = self.clock.mono_ms();
         if !groups.contains_key(group) {
             groups.insert(group.into(), HashMap::new());
         }
@@ -142,6 +144,16 @@ mod tests {
             clock.advance_ms(after);
             assert_eq!(locks.lock_batch(group, client, &queues(&asked)), queues(&got), "step {step}");
         }
+    }
+
+    /// A thread that read its clock before another one took the lock must not take that lock for an old one.
+    #[test]
+    fn a_lock_from_later_is_not_expired() {
+        let clock = Arc::new(crate::services::testing::Script::new([50, 49, 48]));
+        let locks = QueueLocks::new(clock, 60_000);
+        assert_eq!(locks.lock_batch("g", "a", &queues(&[0])), queues(&[0]));
+        assert_eq!(locks.lock_batch("g", "b", &queues(&[0])), []);
+        assert!(locks.holds_any("g"));
     }
 
     #[test]

@@ -16,5 +16,7 @@ pub mod progress;
 pub mod rates;
 pub mod schedule;
 pub mod subscription;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod topics;
 pub mod waiting;

@@ -1,6 +1,6 @@
 //! Who produces: groups and their members. Java: `ProducerManager`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,24 +18,27 @@ struct Tables {
 }
 
 impl Tables {
-    fn remove(&mut self, group: &str, connection: ConnectionId) {
-        let Some(members) = self.groups.get_mut(group) else { return };
-        let gone = members.remove(&connection);
-        if members.is_empty() {
-            self.groups.remove(group);
-        }
-        if let Some(groups) = self.by_connection.get_mut(&connection) {
-            groups.retain(|g| &**g != group);
-            if groups.is_empty() {
-                self.by_connection.remove(&connection);
+    /// Takes a connection out of `leaving`, or out of all its groups.
+    fn remove(&mut self, connection: ConnectionId, leaving: Option<&HashSet<Arc<str>>>) {
+        let Some(mut left) = self.by_connection.remove(&connection) else { return };
+        let stays = |group: &Arc<str>| leaving.is_some_and(|l| !l.contains(group));
+        let stay: Vec<_> = left.extract_if(.., |group| stays(group)).collect();
+        for group in left {
+            let Some(members) = self.groups.get_mut(&group) else { continue };
+            let gone = members.remove(&connection);
+            if members.is_empty() {
+                self.groups.remove(&group);
+            }
+            // The client may still produce for another group on the same connection, or have come back on a newer one.
+            if let Some(client) = gone.map(|g| g.client.client_id)
+                && stay.is_empty()
+                && self.by_client.get(&client) == Some(&connection)
+            {
+                self.by_client.remove(&client);
             }
         }
-        let Some(gone) = gone else { return };
-        // The client may still produce for another group on the same connection, or have come back on a newer one.
-        if !self.by_connection.contains_key(&connection)
-            && self.by_client.get(&gone.client.client_id) == Some(&connection)
-        {
-            self.by_client.remove(&gone.client.client_id);
+        if !stay.is_empty() {
+            self.by_connection.insert(connection, stay);
         }
     }
 }
@@ -81,34 +84,29 @@ impl Producers {
 
     /// A client leaves a group by request.
     pub fn unregister(&self, group: &str, connection: ConnectionId) {
-        self.tables.write().remove(group, connection);
+        self.tables.write().remove(connection, Some(&HashSet::from([group.into()])));
     }
 
     /// A connection is gone.
     pub fn closed(&self, connection: ConnectionId) {
-        let mut tables = self.tables.write();
-        for group in tables.by_connection.get(&connection).cloned().unwrap_or_default() {
-            tables.remove(&group, connection);
-        }
+        self.tables.write().remove(connection, None);
     }
 
     /// Removes members without a heartbeat for `silent_ms` and names their connections, which are to be closed; to be
     /// called every 10 s.
     pub fn expire(&self, silent_ms: u64) -> Vec<ConnectionId> {
-        let now = self.clock.mono_ms();
         let mut tables = self.tables.write();
-        let mut gone: Vec<(ConnectionId, Arc<str>)> = Vec::new();
+        let now = self.clock.mono_ms();
+        let mut gone: BTreeMap<ConnectionId, HashSet<Arc<str>>> = BTreeMap::new();
         for (group, members) in &tables.groups {
-            let silent = members.iter().filter(|(_, m)| now - m.seen_mono_ms > silent_ms);
-            gone.extend(silent.map(|(id, _)| (*id, group.clone())));
+            for (id, _) in members.iter().filter(|(_, m)| m.is_silent(now, silent_ms)) {
+                gone.entry(*id).or_default().insert(group.clone());
+            }
         }
-        for (connection, group) in &gone {
-            tables.remove(group, *connection);
+        for (connection, groups) in &gone {
+            tables.remove(*connection, Some(groups));
         }
-        let mut close: Vec<_> = gone.into_iter().map(|(connection, _)| connection).collect();
-        close.sort_unstable();
-        close.dedup();
-        close
+        gone.into_keys().collect()
     }
 
     /// Members of a group by connection id; empty when nobody is online.
@@ -208,6 +206,15 @@ mod tests {
         assert_eq!(producers.expire(120_000), [1]);
         assert_eq!(connections(&producers, "g"), [2]);
         assert!(producers.members("h").is_empty());
+    }
+
+    #[test]
+    fn a_sign_of_life_from_later_is_no_silence() {
+        let clock = Arc::new(crate::services::testing::Script::new([50, 49]));
+        let producers = Producers::new(clock);
+        producers.register("g", &client(1, "a"));
+        assert!(producers.expire(120_000).is_empty());
+        assert_eq!(connections(&producers, "g"), [1]);
     }
 
     #[test]

@@ -86,6 +86,14 @@ impl Subscription {
         &self.data
     }
 
+    /// Roughly the memory that it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        let data = &self.data;
+        let text = data.topic.len() + data.sub_string.as_ref().map_or(0, String::len);
+        let tags: usize = data.tags_set.iter().map(|tag| tag.len() + size_of::<String>()).sum();
+        size_of::<Self>() + 2 * text + tags + (data.code_set.len() + self.codes.len()) * size_of::<i32>()
+    }
+
     /// Milliseconds when the client made it.
     pub fn version(&self) -> i64 {
         self.data.sub_version

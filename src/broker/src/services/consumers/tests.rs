@@ -218,3 +218,61 @@ fn subscriptions_and_groups_are_bounded() {
     bed.beat_as("g", 1, None, Some(&subs), 0, true);
     assert_eq!(bed.consumers.subscription_count("g"), SUBSCRIPTIONS_MAX);
 }
+
+/// Tags are text of any length: what they take in memory is bounded, and given back.
+#[test]
+fn the_weight_of_subscriptions_is_bounded() {
+    let bed = Bed::new();
+    let heavy =
+        |topic: &str| SubscriptionData { sub_string: Some("t".repeat(1 << 20)), ..sub(topic, 1, &[]) };
+    for group in 0..300 {
+        bed.beat_as(&format!("g{group}"), group, None, Some(&[heavy("T")]), 0, true);
+    }
+    let kept = bed.consumers.groups_of_topic("T").len();
+    assert!((100..256).contains(&kept), "{kept}");
+    assert!(bed.consumers.tables.read().weight <= SUBSCRIPTION_BYTES_MAX);
+    // A replacement counts once, and whoever leaves makes room.
+    let newer = SubscriptionData { sub_version: 2, ..heavy("T") };
+    bed.beat_as("g0", 0, None, Some(&[newer]), 0, true);
+    assert_eq!(bed.consumers.find_subscription("g0", "T").map(|s| s.version()), Some(2));
+    bed.beat_as("g1", 1, None, Some(&[]), 0, true);
+    bed.beat_as("g299", 299, None, Some(&[heavy("T")]), 0, true);
+    assert!(bed.consumers.find_subscription("g299", "T").is_some());
+    (0..300).for_each(|connection| drop(bed.consumers.closed(connection)));
+    assert_eq!(bed.consumers.tables.read().weight, 0);
+}
+
+/// A clock read by another thread may be ahead of this one's: that is not a silence of 584 million years.
+#[test]
+fn a_sign_of_life_from_later_is_no_silence() {
+    let clock = Arc::new(crate::services::testing::Script::new([50, 49]));
+    let consumers = Consumers::new(clock);
+    let registration = Registration {
+        group: "g",
+        client: &client(1),
+        consume_type: None,
+        message_model: None,
+        consume_from_where: None,
+        subscriptions: Some(&[]),
+        fingerprint: 0,
+        notify: true,
+    };
+    consumers.register(&registration);
+    assert_eq!(consumers.expire(120_000), Departures::default());
+}
+
+/// Ten thousand groups of one connection expire in one walk, not in one for each.
+#[test]
+fn many_groups_of_a_connection_expire_together() {
+    let bed = Bed::new();
+    for group in 0..GROUPS_PER_CONNECTION_MAX {
+        bed.beat_as(&format!("g{group}"), 7, None, Some(&[]), 0, true);
+    }
+    bed.beat("stays", 8, &["A"]);
+    bed.clock.advance_ms(120_001);
+    bed.beat("stays", 8, &["A"]);
+    let gone = bed.consumers.expire(120_000);
+    assert_eq!((gone.close, gone.emptied.len()), (vec![7], GROUPS_PER_CONNECTION_MAX));
+    let tables = bed.consumers.tables.read();
+    assert_eq!((tables.groups.len(), tables.by_connection.len()), (1, 1));
+}
