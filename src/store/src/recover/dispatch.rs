@@ -14,6 +14,9 @@ use crate::queue::Queue;
 /// More missing messages in a row than this are taken for a damaged record, not for a gap.
 const GAP_MAX: i64 = 1 << 20;
 
+/// No queue gets there; its file's position still fits its name.
+const OFFSET_MAX: i64 = 1 << 56;
+
 impl Core {
     /// Adds the units that queues lack for the records of `from..end`. Answers how many.
     pub(crate) fn dispatch_again(&self, from: u64, end: u64) -> io::Result<u64> {
@@ -93,7 +96,8 @@ impl Core {
     fn put_again(&self, queue: &Arc<Queue>, offset: i64, unit: Unit) -> io::Result<bool> {
         let files = &self.files;
         let next = queue.next_offset();
-        if offset < 0 || offset.saturating_sub(next) > GAP_MAX && next > 0 {
+        let gap = offset.saturating_sub(next);
+        if offset < 0 || offset > OFFSET_MAX || (gap > GAP_MAX && next > 0) {
             tracing::error!(
                 ?queue,
                 offset,
@@ -103,21 +107,25 @@ impl Core {
             return Ok(false);
         }
         if offset < next {
-            match queue.unit(files, offset, next)? {
-                Some(there) if there.phy >= unit.phy && !there.is_filler() => return Ok(false),
-                // The topic was deleted and made again, or the offset given out twice: the later record counts.
-                _ => {
-                    tracing::warn!(
-                        ?queue,
-                        offset,
-                        phy = unit.phy,
-                        "queue goes on from an offset it already had"
-                    );
-                    queue.write_out(files)?;
-                    let first = queue.first.load(std::sync::atomic::Ordering::Relaxed);
-                    queue.cut(files, first, offset)?;
-                }
+            let there = queue.unit(files, offset, next)?;
+            if there.is_some_and(|u| u.phy >= unit.phy) {
+                return Ok(false);
             }
+            if offset > 0 {
+                tracing::error!(
+                    ?queue,
+                    offset,
+                    phy = unit.phy,
+                    "two records with one queue offset: the first counts"
+                );
+                return Ok(false);
+            }
+            tracing::warn!(
+                ?queue,
+                phy = unit.phy,
+                "the topic was deleted and made again: the queue begins anew"
+            );
+            queue.drop_files(files)?;
         }
         let next = queue.next_offset();
         if next == 0 && offset > 0 {

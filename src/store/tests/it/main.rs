@@ -4,6 +4,7 @@
 mod apache;
 mod basics;
 mod crash;
+mod damage;
 mod faults;
 mod helper;
 mod model;
