@@ -150,9 +150,8 @@ pub fn standalone(args: &StandaloneArgs) -> ExitCode {
 
 /// `oxmq admin`, `mqadmin`.
 pub fn admin(args: Vec<OsString>) -> ExitCode {
-    let _ = args;
-    eprintln!("mqadmin is not built yet");
-    ExitCode::FAILURE
+    let args = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    ExitCode::from(u8::try_from(oxmq_admin::run(args)).unwrap_or(1))
 }
 
 fn bad_arguments(text: &str) -> ExitCode {

@@ -47,8 +47,12 @@ impl Brokers {
 
     /// UPDATE_AND_CREATE_TOPIC 17. Attributes are changes with their signs, joined by commas.
     pub async fn update_topic(&self, addr: &str, topic: &TopicConfig) -> Result<(), ClientError> {
-        let attributes: Vec<String> =
-            topic.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        // `-name` alone takes an attribute away: with a `=` after it Apache's broker fails.
+        let change = |(name, value): (&String, &String)| match value.is_empty() {
+            true => name.clone(),
+            false => format!("{name}={value}"),
+        };
+        let attributes: Vec<String> = topic.attributes.iter().map(change).collect();
         let ext = |ext: &mut ExtWriter<'_>| {
             ext.str("topic", &topic.topic_name);
             ext.str("defaultTopic", "TBW102");
