@@ -20,6 +20,16 @@ pub fn run_ns(pid: u32) -> anyhow::Result<u64> {
 pub fn anonymous_kb(pid: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let line = text.lines().find_map(|l| l.strip_prefix("RssAnon:")).unwrap_or("0");
-    Ok(line.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0))
+    Ok(field_kb(&text, "RssAnon:"))
+}
+
+/// Megabytes that programs may still take without swapping; 0 where the system doesn't say.
+pub fn available_mb() -> usize {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    field_kb(&text, "MemAvailable:") as usize / 1024
+}
+
+fn field_kb(text: &str, name: &str) -> u64 {
+    let value = text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("0");
+    value.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
