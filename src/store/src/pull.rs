@@ -1,5 +1,7 @@
 //! Reading messages from a queue, with Apache's statuses and next offsets. Java: DefaultMessageStore.getMessage.
 
+use std::io;
+
 use bytes::Bytes;
 
 use crate::api::{PullLimits, PullOutcome, PullStatus};
@@ -74,12 +76,17 @@ impl Core {
             let n = match queue.read(&self.files, at, stop, &mut units) {
                 Ok(n) if n > 0 => n,
                 other => {
-                    if let Err(error) = other {
+                    // A file that is gone is passed over, as in Apache. One that cannot be read now (no descriptors left, a
+                    // failing disk) may be read later: nothing is passed over.
+                    let gone = other.as_ref().err().is_none_or(|e| e.kind() == io::ErrorKind::NotFound);
+                    if let Err(error) = &other {
                         tracing::error!(?queue, at, %error, "read a consume queue");
                     }
                     if got.count == 0 && at == offset {
                         got.status = PullStatus::OffsetFoundNull;
-                        got.next_begin_offset = self.files.base_of(at) + self.files.file_units;
+                        if gone {
+                            got.next_begin_offset = self.files.base_of(at) + self.files.file_units;
+                        }
                     }
                     break;
                 }

@@ -97,7 +97,7 @@ impl Core {
         let files = &self.files;
         let next = queue.next_offset();
         let gap = offset.saturating_sub(next);
-        if offset < 0 || offset > OFFSET_MAX || (gap > GAP_MAX && next > 0) {
+        if !(0..=OFFSET_MAX).contains(&offset) || (gap > GAP_MAX && next > 0) {
             tracing::error!(
                 ?queue,
                 offset,

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use oxmq_store::io::{Disk, DiskFile, RealDisk};
-use oxmq_store::{AppendError, Durable, FlushMode};
+use oxmq_store::{AppendError, Durable, FlushMode, PullStatus};
 
 use crate::helper::*;
 
@@ -95,6 +95,7 @@ pub fn disk(faulty: &Arc<Faulty>) -> Arc<dyn Disk> {
 }
 
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 
 /// The first failed sync is final, under both flush modes; what was readable stays readable.
@@ -200,6 +201,35 @@ fn a_disk_too_full_for_units_is_reversible() {
     let store = start(options);
     assert!(store.recovered().clean);
     assert_eq!(read_all(&store, &store.queue("T", 0)).len(), 1025);
+}
+
+/// Units that cannot be read now are not passed over: their messages are still there. Those of a file that somebody has
+/// removed are.
+#[test]
+fn an_unreadable_queue_is_not_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    for i in 0..40u8 {
+        store.append(&store.queue("T", 0), &draft(&store.queue("T", 0), &[i])).unwrap();
+    }
+    store.shutdown().unwrap();
+    drop(store);
+    let faulty = Faulty::new("or", i64::MIN / 2, true, EMFILE);
+    let mut options = small(dir.path());
+    options.disk = disk(&faulty);
+    let store = start(options);
+    let queue = store.queue("T", 0);
+    assert_eq!(pull(&store, &queue, 3).0.status, PullStatus::Found);
+    for offset in [3, 20] {
+        faulty.left.store(1, SeqCst);
+        let outcome = pull(&store, &queue, offset).0;
+        assert_eq!((outcome.status, outcome.next_begin_offset), (PullStatus::OffsetFoundNull, offset));
+        faulty.left.store(i64::MIN / 2, SeqCst);
+    }
+    assert_eq!(pull(&store, &queue, 20).0.status, PullStatus::Found);
+    std::fs::remove_file(dir.path().join("consumequeue/T/0/00000000000000000640")).unwrap();
+    let outcome = pull(&store, &queue, 34).0;
+    assert_eq!((outcome.status, outcome.next_begin_offset), (PullStatus::OffsetFoundNull, 48));
 }
 
 /// The disk dies at its nth operation, for every n, while messages are written, queues saved and the store stopped; and
