@@ -473,3 +473,25 @@ fn a_broker_starts_says_so_and_stops() {
     assert_eq!(recovered.stop().0, Some(0));
     assert!(!abort.exists());
 }
+
+/// mqadmin against what runs: by NAMESRV_ADDR, by -n, and with nobody there.
+#[test]
+fn mqadmin_asks_the_nameserver() {
+    let home = Home::new();
+    let any = ["--broker-port", "0", "--namesrv-port", "0", "--ports-file", "ports", "-DbrokerName=b"];
+    let server = home.start(&[&["standalone", "-DmappedFileSizeCommitLog=1048576"][..], &any].concat());
+    let port = ports(&home.path().join("ports")).into_iter().find(|(n, _)| n == "namesrv").expect("listed").1;
+    let names = format!("127.0.0.1:{port}");
+    let (exit, out, err) =
+        outcome(script(&home, "mqadmin", &["topicList", "-n", &names]).output().expect("runs"));
+    assert_eq!(exit, 0, "{err}");
+    assert!(out.lines().any(|l| l == "TBW102"), "{out}");
+    let mut by_env = script(&home, "mqadmin", &["clusterList"]);
+    let (exit, out, err) = outcome(by_env.env("NAMESRV_ADDR", &names).output().expect("runs"));
+    assert_eq!(exit, 0, "{err}");
+    assert!(out.lines().any(|l| l.starts_with("DefaultCluster") && l.contains(" b ")), "{out}");
+    assert_eq!(server.stop().0, Some(0));
+    let (exit, _, err) =
+        outcome(script(&home, "mqadmin", &["topicList", "-n", &names]).output().expect("runs"));
+    assert_eq!((exit, err.lines().count()), (1, 1), "{err}");
+}
