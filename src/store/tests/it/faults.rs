@@ -217,6 +217,7 @@ fn an_unreadable_queue_is_not_passed_over() {
     let faulty = Faulty::new("or", i64::MIN / 2, true, EMFILE);
     let mut options = small(dir.path());
     options.disk = disk(&faulty);
+    options.open_queue_files_max = 1;
     let store = start(options);
     let queue = store.queue("T", 0);
     assert_eq!(pull(&store, &queue, 3).0.status, PullStatus::Found);
