@@ -164,7 +164,7 @@ impl Broker {
     /// Whether a read from there may have to wait for the disk.
     pub fn is_cold(&self, queue: &Queue, offset: i64) -> bool {
         // Nearly always all of the log counts as in memory, or the reader is at the queue's end.
-        queue.max_offset() - offset > 1 && !self.store.in_memory(queue, offset)
+        queue.max_offset().saturating_sub(offset) > 1 && !self.store.in_memory(queue, offset)
     }
 
     /// The answer to a message that is too large or malformed.

@@ -20,7 +20,7 @@ use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
 use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::Call;
-use crate::reply::{FAQ, Reply, send_late};
+use crate::reply::{FAQ, Reply};
 use crate::services::groups::SharedGroup;
 use crate::services::hold::{Ready, Token, Want};
 use crate::services::subscription::{SharedSubscription, Subscription};
@@ -28,6 +28,12 @@ use crate::services::topics::perm;
 
 /// Longest that a pull is held, in ms, whatever a client asks for; Java's asks for 15 s, its proxy for up to 20 s.
 const HOLD_MS_MAX: i64 = 120_000;
+/// How long a pull is held that cannot read its queue: Apache looks at held pulls every 5 s.
+const UNREADABLE_MS: u64 = 5_000;
+/// After how long a pull is run again whose answer found no room in front of a connection that is slow to read.
+const NO_ROOM_MS: u64 = 100;
+/// No append satisfies a pull that waits from here: time alone does.
+const NEVER: i64 = i64::MAX;
 
 /// Why a pull was forbidden, for the client. Java: `ForbiddenType`.
 mod forbidden {
@@ -174,7 +180,6 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         topic_sys_flag: topic.topic_sys_flag,
         group,
     };
-    broker.offsets.commit_pull(&group_name, &name, header.queue_id, header.queue_offset);
     Ok(wanted)
 }
 
@@ -248,11 +253,15 @@ fn registered(
     Ok(Some(subscription))
 }
 
+/// Notes what was read, and how far the group has come by it.
 fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
     broker.figures.pulled(outcome);
+    let (group, queue) = (wanted.group.group_name.as_deref().unwrap_or_default(), &wanted.queue);
     if outcome.count > 0 {
-        let group = wanted.group.group_name.as_deref().unwrap_or_default();
-        broker.rates.got(group, wanted.queue.topic(), u64::from(outcome.count));
+        broker.rates.got(group, queue.topic(), u64::from(outcome.count));
+    }
+    if !queue.is_deleted() {
+        broker.offsets.commit_pull(group, queue.topic(), queue.queue_id(), outcome.next_begin_offset);
     }
 }
 
@@ -260,7 +269,7 @@ fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
 /// once that has passed.
 fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
     if broker.is_cold(&wanted.queue, wanted.offset) {
-        return run_cold(broker, wanted, out);
+        return run_cold(broker, wanted, resumed, out);
     }
     SLICES.with_borrow_mut(|slices| {
         slices.clear();
@@ -268,9 +277,12 @@ fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, o
         count(broker, &wanted, &outcome);
         match next_step(broker, &wanted, &outcome, resumed) {
             Step::Answer => answer(broker, &wanted, &outcome, slices, out),
-            Step::Hold { from, deadline_ms } => {
+            Step::Hold { from, until, deadline_ms } => {
                 wanted.offset = from;
-                hold(broker, wanted, &outcome, deadline_ms, out);
+                if let Err(wanted) = hold(broker, wanted, until, deadline_ms) {
+                    // As many are held as may be: answer now, and the client asks again.
+                    answer(broker, &wanted, &outcome, &mut Vec::new(), out);
+                }
             }
         }
         // The slices keep log files mapped: don't hold on to them until the next pull.
@@ -307,39 +319,53 @@ fn code_of(status: PullStatus, offset: i64) -> Code {
 
 enum Step {
     Answer,
-    /// Wait on, from this offset.
+    /// Run it again from the offset `from`, when the queue has grown beyond `until` or when its time is over.
     Hold {
         from: i64,
+        until: i64,
         deadline_ms: u64,
     },
 }
 
 fn next_step(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, resumed: Option<Option<u64>>) -> Step {
     let Some(hold_ms) = wanted.hold_ms else { return Step::Answer };
-    match (code_of(outcome.status, wanted.offset), resumed) {
-        (Code::PULL_NOT_FOUND, None) => {
-            Step::Hold { from: wanted.offset, deadline_ms: broker.clock.mono_ms() + hold_ms as u64 }
+    let here = wanted.offset;
+    let deadline_ms = match resumed {
+        None => broker.clock.mono_ms() + hold_ms as u64,
+        Some(Some(deadline_ms)) => deadline_ms,
+        Some(None) => return Step::Answer,
+    };
+    match code_of(outcome.status, here) {
+        // There is something, and it cannot be read: neither at once again, nor with every append.
+        _ if outcome.status == PullStatus::OffsetFoundNull => {
+            let soon = broker.clock.mono_ms() + UNREADABLE_MS;
+            Step::Hold { from: here, until: NEVER, deadline_ms: deadline_ms.min(soon) }
         }
-        (Code::PULL_NOT_FOUND, Some(Some(deadline_ms))) => Step::Hold { from: wanted.offset, deadline_ms },
+        Code::PULL_NOT_FOUND => Step::Hold { from: here, until: here, deadline_ms },
         // What woke it was for others. It has filtered so far and need not again: the time-out then answers 20 with
         // the offset moved on.
-        (Code::PULL_RETRY_IMMEDIATELY, Some(Some(deadline_ms))) => {
-            Step::Hold { from: outcome.next_begin_offset, deadline_ms }
+        Code::PULL_RETRY_IMMEDIATELY if resumed.is_some() => {
+            let next = outcome.next_begin_offset;
+            Step::Hold { from: next, until: next, deadline_ms }
         }
         _ => Step::Answer,
     }
 }
 
-fn hold(broker: &Arc<Broker>, wanted: Wanted, outcome: &PullOutcome, deadline_ms: u64, out: &mut Outbox) {
-    let queue = Arc::clone(&wanted.queue);
-    let want = Want { queue: queue.id(), offset: wanted.offset, deadline_ms, connection: wanted.conn.id() };
+/// Holds the pull, or gives it back when it may not be.
+fn hold(broker: &Broker, wanted: Wanted, until: i64, deadline_ms: u64) -> Result<(), Wanted> {
+    let (queue, conn) = (Arc::clone(&wanted.queue), Arc::clone(&wanted.conn));
+    let want = Want { queue: queue.id(), offset: until, deadline_ms, connection: conn.id() };
+    broker.waiting.add(want, wanted)?;
     // Added first and looked at after: an append in between either finds the waiter or is seen here.
-    match broker.waiting.add(want, wanted) {
-        Ok(()) if queue.max_offset() > want.offset => broker.waiting.grown(&queue, queue.max_offset()),
-        Ok(()) => {}
-        // As many are held as may be: answer now, and the client asks again.
-        Err(wanted) => answer(broker, &wanted, outcome, &mut Vec::new(), out),
+    if queue.max_offset() > until {
+        broker.waiting.grown(&queue, queue.max_offset());
     }
+    // On another thread than the connection's, the connection may have gone meanwhile.
+    if !conn.is_open() {
+        broker.waiting.closed(conn.id());
+    }
+    Ok(())
 }
 
 /// Writes the answer: the header, then the records as they lie.
@@ -376,27 +402,46 @@ fn write_header(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, out: &m
 }
 
 /// The records may have to come from the disk: read them where waiting holds up nobody, into a frame of their own.
-fn run_cold(broker: &Arc<Broker>, wanted: Wanted, out: &mut Outbox) {
+fn run_cold(broker: &Arc<Broker>, wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
     let (task_broker, task_wanted) = (Arc::clone(broker), wanted.clone());
-    let taken = broker.lanes.disk.run(move || {
-        let (broker, wanted) = (task_broker, task_wanted);
-        let mut slices = Vec::new();
-        let outcome = read(&broker, &wanted, &mut slices);
-        count(&broker, &wanted, &outcome);
-        if wanted.oneway {
-            return;
-        }
-        let mut frame = Vec::with_capacity(512 + outcome.bytes as usize);
-        let start = frame::begin(&mut frame);
-        write_header(&broker, &wanted, &outcome, &mut frame);
-        frame::end_header(&mut frame, start, broker.serialize);
-        slices.iter().for_each(|slice| frame.extend_from_slice(slice));
-        frame::end_frame(&mut frame, start, 0);
-        send_late(&wanted.conn, frame);
-    });
+    let taken = broker.lanes.disk.run(move || cold(&task_broker, task_wanted, resumed));
     if !taken && !wanted.oneway {
         let busy = Reply::because(Code::SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
         out.push_frame(busy.frame(broker.serialize, wanted.opaque));
+    }
+}
+
+/// On the Disk lane.
+fn cold(broker: &Broker, wanted: Wanted, resumed: Option<Option<u64>>) {
+    let mut slices = Vec::new();
+    let outcome = read(broker, &wanted, &mut slices);
+    count(broker, &wanted, &outcome);
+    if wanted.oneway {
+        return;
+    }
+    let wanted = match next_step(broker, &wanted, &outcome, resumed) {
+        Step::Answer => wanted,
+        Step::Hold { from, until, deadline_ms } => {
+            match hold(broker, Wanted { offset: from, ..wanted }, until, deadline_ms) {
+                Ok(()) => return,
+                Err(wanted) => wanted,
+            }
+        }
+    };
+    let mut frame = Vec::with_capacity(512 + outcome.bytes as usize);
+    let start = frame::begin(&mut frame);
+    write_header(broker, &wanted, &outcome, &mut frame);
+    frame::end_header(&mut frame, start, broker.serialize);
+    slices.iter().for_each(|slice| frame.extend_from_slice(slice));
+    frame::end_frame(&mut frame, start, 0);
+    let conn = Arc::clone(&wanted.conn);
+    if conn.send(frame) || !conn.is_open() {
+        return;
+    }
+    // Answers with large messages pile up in front of a slow reader. This one waits for its turn as a held pull, which takes
+    // no memory; whoever does not read at all is disconnected by the server.
+    if hold(broker, wanted, NEVER, broker.clock.mono_ms() + NO_ROOM_MS).is_err() {
+        conn.close();
     }
 }
 

@@ -8,3 +8,4 @@ mod produce;
 mod refused;
 mod restart;
 mod setup;
+mod slow;

@@ -1,0 +1,95 @@
+//! A client that reads slowly, and what cannot be read.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
+use oxmq_protocol::frame::{self, Head, HeaderView, SerializeType};
+
+use crate::setup::{Fixture, bodies};
+
+const LARGE: usize = (4 << 20) - 1024;
+const PULLS: i32 = 20;
+
+/// Answers with large messages that come from the disk wait for a reader that is slow: it keeps its connection, and the
+/// broker keeps no more of them in memory than it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_cold_messages_reach_a_slow_reader() {
+    let broker = Fixture::start_with(|s| {
+        for (key, value) in [("accessMessageInMemoryMaxRatio", "0"), ("mappedFileSizeCommitLog", "67108864")]
+        {
+            s.set(key, value).unwrap();
+        }
+    })
+    .await;
+    let large = "b".repeat(LARGE);
+    for _ in 0..3 {
+        assert_eq!(broker.send("TL", 0, &[], &large).await.code, Code::SUCCESS);
+    }
+    let mut socket = TcpStream::connect(&broker.addr).unwrap();
+    let fields = [
+        ("consumerGroup", "cg"),
+        ("topic", "TL"),
+        ("queueId", "0"),
+        ("queueOffset", "0"),
+        ("maxMsgNums", "32"),
+        ("sysFlag", "4"),
+        ("subscription", "*"),
+    ];
+    for opaque in 0..PULLS {
+        let head = Head::request(SerializeType::Json, RequestCode::PULL_MESSAGE, opaque, false);
+        let pull = frame::build(&head, |w| fields.iter().for_each(|(k, v)| w.str(k, v)), b"");
+        socket.write_all(&pull).unwrap();
+    }
+    // Some find no room in front of the connection and are held.
+    while broker.running.broker().waiting.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let read = tokio::task::spawn_blocking(move || {
+        let mut answered: Vec<i32> = (0..PULLS).map(|_| answer(&mut socket)).collect();
+        answered.sort_unstable();
+        answered
+    });
+    assert_eq!(read.await.unwrap(), (0..PULLS).collect::<Vec<_>>());
+    assert!(broker.running.broker().waiting.is_empty());
+}
+
+/// Reads one answer of a large message; its opaque.
+fn answer(socket: &mut TcpStream) -> i32 {
+    let mut len = [0; 4];
+    socket.read_exact(&mut len).unwrap();
+    let mut bytes = len.to_vec();
+    bytes.resize(4 + u32::from_be_bytes(len) as usize, 0);
+    socket.read_exact(&mut bytes[4..]).unwrap();
+    let parts = frame::split(&bytes, 16 << 20).unwrap().unwrap();
+    let head = HeaderView::parse(parts.serialize, parts.header).unwrap();
+    assert_eq!(head.code, 0);
+    assert!(parts.body.len() > LARGE);
+    head.opaque
+}
+
+/// A pull that cannot read its queue is neither run again and again nor sent past what it cannot read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_be_read_is_waited_for() {
+    let broker = Fixture::start_with(|s| {
+        s.set("accessMessageInMemoryMaxRatio", "0").unwrap();
+    })
+    .await;
+    for i in 0..3 {
+        broker.send("TA", 0, &[], &format!("m{i}")).await;
+    }
+    let folder = broker.stop().await;
+    let mut broker = Fixture::start_in(folder, |_| {}).await;
+    let file = broker.folder.path().join("consumequeue/TA/0/00000000000000000000");
+    let units = std::fs::read(&file).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
+    broker.pull_flags = 4 | 2;
+    let short = [("suspendTimeoutMillis", "300")];
+    let pulled = broker.pull_with("TA", 0, 0, "*", &short).await;
+    assert_eq!((pulled.code, &*pulled.remark), (Code::PULL_NOT_FOUND, "OFFSET_FOUND_NULL"));
+    assert_eq!(pulled.number("nextBeginOffset").unwrap(), 0);
+    let read = broker.running.broker().figures.totals(0).get_miss;
+    assert!(read <= 2, "read {read} times");
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().write_all(&units).unwrap();
+    assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["m0", "m1", "m2"]);
+}
