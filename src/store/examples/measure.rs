@@ -1,11 +1,12 @@
 //! Prints what an append and a pull cost: `cargo run --release -p oxmq-store --example measure [folder]`.
 #![allow(clippy::unwrap_used)]
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use oxmq_base::clock::SystemClock;
-use oxmq_store::{Draft, PullLimits, StoreOptions, TagsCode, open};
+use oxmq_store::{Draft, Durable, FlushMode, PullLimits, Queue, StoreOptions, TagsCode, open};
 
 const N: u32 = 900_000;
 
@@ -21,22 +22,7 @@ fn main() {
     // then flat out.
     let one = |i: u32| {
         let queue = &queues[(i % 8) as usize];
-        let draft = Draft {
-            topic: queue.topic(),
-            queue_id: queue.queue_id(),
-            flag: 0,
-            sys_flag: 0,
-            born_ts: 1,
-            born_host: "127.0.0.1:33434".parse().unwrap(),
-            store_host: "127.0.0.1:10911".parse().unwrap(),
-            reconsume_times: 0,
-            prepared_tx_offset: 0,
-            body: &body,
-            properties,
-            tags_code: TagsCode::Value(0),
-            no_queue: false,
-        };
-        store.append(queue, &draft).unwrap();
+        store.append(queue, &draft(queue, &body, properties)).unwrap();
     };
     let mut in_bursts = 0;
     for burst in 0..100 {
@@ -91,6 +77,58 @@ fn main() {
         let again =
             open(StoreOptions::new(&folder), Arc::new(SystemClock::new())).unwrap().recover().unwrap();
         println!("start {what}: {} ms, {:?}", start.elapsed().as_millis(), again.recovered());
+    }
+    group_commit(&folder, &body, properties);
+}
+
+/// SYNC_FLUSH: 4 senders with 16 messages in flight each.
+fn group_commit(folder: &str, body: &[u8], properties: &[u8]) {
+    const SENDERS: u64 = 4;
+    const EACH: u64 = 2_000;
+    let mut options = StoreOptions::new(format!("{folder}-sync"));
+    let _ = std::fs::remove_dir_all(&options.root);
+    options.flush_mode = FlushMode::Sync;
+    let store = open(options, Arc::new(SystemClock::new())).unwrap().recover().unwrap();
+    let start = Instant::now();
+    std::thread::scope(|s| {
+        for sender in 0..SENDERS {
+            let store = &store;
+            s.spawn(move || {
+                let queue = store.queue("BenchmarkTest", sender as i32);
+                let (tx, rx) = std::sync::mpsc::channel();
+                for i in 0..EACH + 16 {
+                    if i >= 16 {
+                        assert_eq!(rx.recv().unwrap(), Durable::Flushed);
+                    }
+                    if i < EACH {
+                        let at = store.append(&queue, &draft(&queue, body, properties)).unwrap();
+                        let tx = tx.clone();
+                        store.when_durable(at.end(), Box::new(move |d| tx.send(d).unwrap()));
+                    }
+                }
+            });
+        }
+    });
+    let n = SENDERS * EACH;
+    println!("SYNC_FLUSH, 64 in flight: {:.0} messages/s", n as f64 / start.elapsed().as_secs_f64());
+    store.shutdown().unwrap();
+}
+
+fn draft<'a>(queue: &'a Queue, body: &'a [u8], properties: &'a [u8]) -> Draft<'a> {
+    Draft {
+        topic: queue.topic(),
+        queue_id: queue.queue_id(),
+        flag: 0,
+        sys_flag: 0,
+        born_ts: 1,
+        born_host: (Ipv4Addr::LOCALHOST, 33434).into(),
+        store_host: (Ipv4Addr::LOCALHOST, 10911).into(),
+        reconsume_times: 0,
+        prepared_tx_offset: 0,
+        body,
+        properties,
+        tags_code: TagsCode::Value(0),
+        no_queue: false,
     }
 }
 

@@ -43,8 +43,6 @@ pub(crate) struct Core {
     /// What the last flush reached.
     pub(crate) flush_mark: Mutex<FlushMark>,
     pub(crate) checkpoint: Mutex<CheckpointFile>,
-    /// Bytes of pages made present ahead of the position.
-    pub(crate) prepare_ahead: u64,
     pub(crate) threads: Threads,
     /// Housekeeping rounds so far.
     pub(crate) round: AtomicU64,

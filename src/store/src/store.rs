@@ -37,7 +37,10 @@ impl Handle {
         for thread in [&threads.flush, &threads.prepare, &threads.house] {
             Threads::wake(thread);
         }
-        for thread in self.threads.lock().drain(..) {
+        let me = std::thread::current().id();
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        // The last handle may go on a store's thread, in a callback: that one ends by itself.
+        for thread in threads.into_iter().filter(|t| t.thread().id() != me) {
             // A panic has poisoned the store already.
             let _ = thread.join();
         }
@@ -61,7 +64,7 @@ impl Store {
                 ("store-flush", |core, stopped| core.run_flush(stopped)),
                 ("store-prepare", |core, stopped| {
                     while !stopped() {
-                        core.log.prepare(core.prepare_ahead);
+                        core.log.prepare();
                         std::thread::park();
                     }
                 }),

@@ -165,7 +165,7 @@ impl Core {
             }
         }
         let end = tail.pos + len as u64;
-        let wake = self.log.publish(&mut tail, end, self.prepare_ahead);
+        let wake = self.log.publish(&mut tail, end);
         let mut moved = None;
         if units > 0 && self.show_unflushed {
             let end = queue.next.load(Ordering::Relaxed);

@@ -41,6 +41,9 @@ pub(crate) struct Log {
     /// appender that needs it.
     next: Mutex<Option<(u64, Arc<MappedFile>)>>,
     allocate_step: usize,
+    /// Bytes of pages made present ahead of the position.
+    ahead: AtomicU64,
+    ahead_max: AtomicU64,
 }
 
 /// What the appender owns.
@@ -94,6 +97,8 @@ impl Log {
             tail: Mutex::new(Tail { writer, base, pos: end, last_ts, last_record, wake_at: 0 }),
             next: Mutex::new(None),
             allocate_step: usize::try_from(allocate_step).unwrap_or(usize::MAX).max(crate::mapped::PAGE),
+            ahead: AtomicU64::new(0),
+            ahead_max: AtomicU64::new(0),
         }
     }
 
@@ -250,7 +255,7 @@ impl Log {
     }
 
     /// Under the tail's lock: makes everything below `end` readable. True when the preparing thread has work.
-    pub(crate) fn publish(&self, tail: &mut Tail, end: u64, prepare_ahead: u64) -> bool {
+    pub(crate) fn publish(&self, tail: &mut Tail, end: u64) -> bool {
         if let Some(writer) = &mut tail.writer {
             writer.publish((end - tail.base) as usize);
         }
@@ -258,7 +263,7 @@ impl Log {
         self.written.store(end, Ordering::Release);
         let wake = end >= tail.wake_at;
         if wake {
-            tail.wake_at = end + prepare_ahead / 4;
+            tail.wake_at = end + self.ahead.load(Ordering::Relaxed) / 4;
         }
         wake
     }

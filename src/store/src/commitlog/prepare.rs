@@ -2,18 +2,25 @@
 //! made. None of it is needed for an append to succeed; it then does the work itself.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::commitlog::Log;
 
 impl Log {
-    /// One round: keeps a step of blocks and `ahead` bytes of pages before the position, and the next file ready
-    /// once the present one is three quarters full.
-    pub(crate) fn prepare(&self, ahead: u64) {
+    /// How many bytes of pages to have ready: `start`, doubled up to `max` each time the appender overtakes them.
+    pub(crate) fn set_ahead(&self, start: u64, max: u64) {
+        self.ahead.store(start, Ordering::Relaxed);
+        self.ahead_max.store(max, Ordering::Relaxed);
+    }
+
+    /// One round: keeps a step of blocks and some bytes of pages before the position, and the next file ready once
+    /// the present one is three quarters full.
+    pub(crate) fn prepare(&self) {
         let files = self.files();
         let Some(last) = files.last() else { return };
         let file = last.whole.file();
         let pos = self.written().saturating_sub(last.base) as usize;
-        let ahead = ahead as usize;
+        let ahead = self.ahead.load(Ordering::Relaxed) as usize;
         if file.allocated() < (pos + self.allocate_step / 2).min(file.len()) {
             let to = (pos + self.allocate_step).next_multiple_of(crate::mapped::PAGE);
             // A full disk is reported by the append that finds no blocks.
@@ -21,7 +28,10 @@ impl Log {
                 tracing::debug!(file = %file.path().display(), %error, "allocate ahead");
             }
         }
-        file.populate(pos + ahead);
+        if file.populate(pos + ahead) && pos > 0 {
+            let more = (ahead as u64 * 2).min(self.ahead_max.load(Ordering::Relaxed));
+            self.ahead.store(more, Ordering::Relaxed);
+        }
         if pos < file.len() / 4 * 3 {
             return;
         }

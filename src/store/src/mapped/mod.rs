@@ -165,13 +165,26 @@ impl MappedFile {
     }
 
     /// Makes the pages up to `to` present and writable, so that the appender doesn't fault. A hint: errors don't
-    /// matter.
-    pub(crate) fn populate(&self, to: usize) {
+    /// matter. Answers whether the appender had overtaken what was present.
+    pub(crate) fn populate(&self, to: usize) -> bool {
+        // Small enough that an appender which overtakes is noticed.
+        const CHUNK: usize = 512 * 1024;
         let to = to.min(self.allocated()) / PAGE * PAGE;
-        let from = self.populated.load(Ordering::Relaxed).max(self.published()) / PAGE * PAGE;
-        if to <= from {
-            return;
+        let mut overtaken = false;
+        loop {
+            let (had, pos) = (self.populated.load(Ordering::Relaxed), self.published());
+            overtaken |= pos > had;
+            let from = had.max(pos) / PAGE * PAGE;
+            if to <= from {
+                return overtaken;
+            }
+            let end = to.min(from + CHUNK);
+            self.populate_chunk(from, end);
+            self.populated.fetch_max(end, Ordering::Relaxed);
         }
+    }
+
+    fn populate_chunk(&self, from: usize, to: usize) {
         let populated = self.map.advise_range(memmap2::Advice::PopulateWrite, from, to - from);
         // Other errors are the page's: a touch would meet them as a signal.
         if populated.is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL)) {
@@ -183,7 +196,6 @@ impl MappedFile {
                 byte.fetch_or(0, Ordering::Relaxed);
             }
         }
-        self.populated.fetch_max(to, Ordering::Relaxed);
     }
 
     /// Returns when the bytes of `from..to` are on the disk.

@@ -248,11 +248,12 @@ fn build(
     end: LogEnd,
 ) -> Arc<Core> {
     let sync = options.flush_mode == FlushMode::Sync;
+    // Pages that are synced without having been filled are written as zeros: few where every append is synced.
+    let (start, max) = if sync { (256 << 10, 256 << 10) } else { (4 << 20, 32 << 20) };
+    log.set_ahead(start, max);
     let now = clock.mono_ms();
     Arc::new(Core {
         show_unflushed: !sync || options.read_uncommitted,
-        // Synced pages that were made present are written as zeros: keep them few where every append is synced.
-        prepare_ahead: if sync { 256 << 10 } else { 4 << 20 },
         options,
         clock,
         log,
