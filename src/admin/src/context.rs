@@ -9,7 +9,8 @@ use oxmq_client::{ClientError, Remote};
 use oxmq_protocol::body::route::{BrokerData, ClusterInfo, TopicRouteData};
 use oxmq_remoting::client::{Client, ClientConfig};
 
-use crate::error::AdminError;
+use crate::Streams;
+use crate::error::{AdminError, chain};
 
 /// Prefix of the topic that a group's failed messages go to.
 pub const RETRY_PREFIX: &str = "%RETRY%";
@@ -17,42 +18,46 @@ pub const RETRY_PREFIX: &str = "%RETRY%";
 pub const DLQ_PREFIX: &str = "%DLQ%";
 
 /// Connections and output of one command.
-pub struct Context {
+pub struct Context<'s> {
     /// Nameservers.
     pub names: Nameservers,
     /// Brokers.
     pub brokers: Brokers,
     /// What is printed, until [`Context::flush`].
     out: String,
+    streams: &'s mut Streams,
 }
 
-impl Context {
+impl<'s> Context<'s> {
     /// Calls the nameservers of `-n`, else those of NAMESRV_ADDR.
-    pub fn new(option: Option<&str>, environment: Option<String>) -> Self {
+    pub fn new(option: Option<&str>, environment: Option<String>, streams: &'s mut Streams) -> Self {
         let list = option.map(str::to_owned).or(environment).unwrap_or_default();
         let remote = Remote::new(Client::new(ClientConfig::default(), None));
         Self {
             names: Nameservers::new(remote.clone(), split_addrs(&list)),
             brokers: Brokers::new(remote),
             out: String::new(),
+            streams,
         }
     }
 
-    /// Prints; see [`print_to!`](crate::print_to).
+    /// Prints; see [`put!`](crate::put).
     pub fn print(&mut self, text: fmt::Arguments<'_>) {
         // Writing to a String does not fail.
         let _ = fmt::Write::write_fmt(&mut self.out, text);
     }
 
-    /// Writes what was printed so far. A reader that has gone, as `| head`, is no error.
-    pub fn flush(&mut self) -> Result<(), AdminError> {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(self.out.as_bytes()).and_then(|()| stdout.flush());
+    /// Writes what was printed so far.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.streams.out.write_all(self.out.as_bytes())?;
         self.out.clear();
-        match written {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.into()),
-            _ => Ok(()),
-        }
+        self.streams.out.flush()
+    }
+
+    /// Tells of an error that does not end the command.
+    pub fn warn(&mut self, error: &ClientError) {
+        // Whether or not anybody reads it, the command goes on.
+        let _ = writeln!(self.streams.err, "{}", chain(error));
     }
 
     /// Where a topic is.
@@ -83,11 +88,6 @@ pub fn brokers_of(info: &ClusterInfo, cluster: &str) -> Option<Vec<BrokerData>> 
 /// The master's address, else a slave's.
 pub fn addr_of(broker: &BrokerData) -> Option<&str> {
     broker.broker_addrs.values().next().map(String::as_str)
-}
-
-/// Prints an error that does not end the command.
-pub fn warn(error: &ClientError) {
-    eprintln!("{}", AdminError::Value(error.to_string()));
 }
 
 /// `print!` into a [`Context`].

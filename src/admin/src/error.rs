@@ -75,7 +75,8 @@ impl AdminError {
     }
 }
 
-fn chain(error: &dyn Error) -> String {
+/// An error and its causes.
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -9,12 +9,22 @@ mod options;
 mod text;
 
 use std::future::Future;
+use std::io::Write;
 use std::pin::Pin;
 
 use crate::commands::{cluster, connection, group, progress, topic};
 use crate::context::Context;
 use crate::error::AdminError;
 use crate::options::{Given, Opt, Parsed};
+
+/// Where a command writes.
+pub type Stream = Box<dyn Write>;
+
+/// A command's output and its errors.
+struct Streams {
+    out: Stream,
+    err: Stream,
+}
 
 /// How a command ends.
 type Outcome = Result<(), AdminError>;
@@ -26,7 +36,7 @@ struct Command {
     name: &'static str,
     about: &'static str,
     options: &'static [Opt],
-    run: for<'a> fn(&'a mut Context, &'a Given) -> Running<'a>,
+    run: for<'a> fn(&'a mut Context<'_>, &'a Given) -> Running<'a>,
 }
 
 macro_rules! command {
@@ -58,83 +68,86 @@ static COMMANDS: &[Command] = &[
 
 /// Runs a command line, its program's name left out; the process's exit code.
 pub fn run(args: Vec<String>) -> i32 {
-    let Some((name, rest)) = args.split_first() else {
-        print!("{}", overview());
-        return 0;
+    let environment = std::env::var("NAMESRV_ADDR").ok();
+    run_with(&args, environment, Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+}
+
+/// [`run`] with NAMESRV_ADDR and the streams given.
+pub fn run_with(args: &[String], environment: Option<String>, out: Stream, err: Stream) -> i32 {
+    let mut streams = Streams { out, err };
+    let ended = match dispatch(args, environment, &mut streams) {
+        Ok(code) => return code,
+        Err(ended) => ended,
     };
-    if name == "help" {
-        return match rest.first() {
-            None => {
-                print!("{}", overview());
-                0
+    // A reader that has gone, as in `| head`, is no error.
+    i32::from(ended.kind() != std::io::ErrorKind::BrokenPipe)
+}
+
+fn dispatch(args: &[String], environment: Option<String>, streams: &mut Streams) -> std::io::Result<i32> {
+    let (command, rest) = match args {
+        [] => return overview(streams),
+        [help] if help == "help" => return overview(streams),
+        [help, name, ..] if help == "help" => match find(name) {
+            Some(command) => {
+                streams.out.write_all(options::help(command.name, command.options).as_bytes())?;
+                return Ok(0);
             }
-            Some(name) => help(name),
-        };
-    }
-    let Some(command) = find(name) else { return unknown(name) };
+            None => return unknown(name, streams),
+        },
+        [name, rest @ ..] => match find(name) {
+            Some(command) => (command, rest),
+            None => return unknown(name, streams),
+        },
+    };
     let given = match options::parse(command.options, rest) {
         Ok(Parsed::Help) => {
-            print!("{}", options::help(command.name, command.options));
-            return 0;
+            streams.out.write_all(options::help(command.name, command.options).as_bytes())?;
+            return Ok(0);
         }
         Ok(Parsed::Given(given)) => given,
         Err(problem) => {
-            eprintln!("{problem}");
-            print!("{}", options::help(command.name, command.options));
-            return 1;
+            writeln!(streams.err, "{problem}")?;
+            streams.out.write_all(options::help(command.name, command.options).as_bytes())?;
+            return Ok(1);
         }
     };
-    match execute(command, &given) {
-        Ok(()) => 0,
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let mut context = Context::new(given.get("n"), environment, streams);
+        let outcome = (command.run)(&mut context, &given).await;
+        context.flush()?;
+        Ok::<_, std::io::Error>(outcome)
+    })?;
+    match outcome {
+        Ok(()) => Ok(0),
+        Err(AdminError::Io(error)) => Err(error),
         Err(error) => {
-            eprintln!("{}", error.line(command.name));
-            1
+            writeln!(streams.err, "{}", error.line(command.name))?;
+            Ok(1)
         }
     }
-}
-
-fn execute(command: &Command, given: &Given) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut context = Context::new(given.get("n"), std::env::var("NAMESRV_ADDR").ok());
-        let outcome = (command.run)(&mut context, given).await;
-        context.flush()?;
-        outcome
-    })
 }
 
 fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|c| c.name.eq_ignore_ascii_case(name))
 }
 
-fn help(name: &str) -> i32 {
-    match find(name) {
-        Some(command) => {
-            print!("{}", options::help(command.name, command.options));
-            0
-        }
-        None => unknown(name),
-    }
-}
-
 /// Apache's words, on its stream; then what could have been meant.
-fn unknown(name: &str) -> i32 {
-    println!("The sub command {name} not exist.");
+fn unknown(name: &str, streams: &mut Streams) -> std::io::Result<i32> {
+    writeln!(streams.out, "The sub command {name} not exist.")?;
     let names: Vec<_> = COMMANDS.iter().map(|c| c.name).collect();
-    eprintln!(
-        "mqadmin knows {}; Apache's own mqadmin has more and works with these servers too",
-        names.join(", ")
-    );
-    1
+    let more = "Apache's own mqadmin has more and works with these servers too";
+    writeln!(streams.err, "mqadmin knows {}; {more}", names.join(", "))?;
+    Ok(1)
 }
 
-fn overview() -> String {
-    let mut out = String::from("The most commonly used mqadmin commands are:\n");
+fn overview(streams: &mut Streams) -> std::io::Result<i32> {
+    writeln!(streams.out, "The most commonly used mqadmin commands are:")?;
     for command in COMMANDS {
-        out.push_str(&format!("   {:<35} {}\n", command.name, command.about));
+        writeln!(streams.out, "   {:<35} {}", command.name, command.about)?;
     }
-    out.push_str("\nSee 'mqadmin help <command>' for more information on a specific command.\n");
-    out
+    writeln!(streams.out, "\nSee 'mqadmin help <command>' for more information on a specific command.")?;
+    Ok(0)
 }
 
 #[cfg(test)]
@@ -162,8 +175,12 @@ mod tests {
     #[test]
     fn commands_are_found_in_any_case() {
         assert_eq!(find("TOPICLIST").map(|c| c.name), Some("topicList"));
-        assert_eq!(run(vec!["noSuchCommand".into()]), 1);
-        assert_eq!(run(vec!["help".into(), "topicList".into()]), 0);
-        assert_eq!(run(vec!["topicRoute".into()]), 1, "-t lacks");
+        let run = |line: &str| {
+            let args: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            run_with(&args, None, Box::new(std::io::sink()), Box::new(std::io::sink()))
+        };
+        assert_eq!(run("noSuchCommand"), 1);
+        assert_eq!(run("help topicList"), 0);
+        assert_eq!(run("topicRoute"), 1, "-t lacks");
     }
 }

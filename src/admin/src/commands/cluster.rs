@@ -7,7 +7,7 @@ use oxmq_base::clock::{Clock, SystemClock};
 use oxmq_protocol::body::route::ClusterInfo;
 
 use super::number;
-use crate::context::{Context, brokers_of, warn};
+use crate::context::{Context, brokers_of};
 use crate::options::{Given, Opt, flag, one_of, opt};
 use crate::{Outcome, put};
 
@@ -25,7 +25,7 @@ pub const STATUS: &[Opt] =
 type Figures = BTreeMap<String, String>;
 
 /// brokerStatus.
-pub async fn broker_status(context: &mut Context, given: &Given) -> Outcome {
+pub async fn broker_status(context: &mut Context<'_>, given: &Given) -> Outcome {
     if let Some(addr) = given.get("b") {
         for (name, value) in context.brokers.runtime_info(addr).await?.table {
             put!(context, "{name:<32}: {value}\n");
@@ -40,7 +40,7 @@ pub async fn broker_status(context: &mut Context, given: &Given) -> Outcome {
                         put!(context, "{addr:<24} {name:<32}: {value}\n");
                     }
                 }
-                Err(error) => warn(&error),
+                Err(error) => context.warn(&error),
             }
         }
     }
@@ -48,7 +48,7 @@ pub async fn broker_status(context: &mut Context, given: &Given) -> Outcome {
 }
 
 /// clusterList.
-pub async fn list(context: &mut Context, given: &Given) -> Outcome {
+pub async fn list(context: &mut Context<'_>, given: &Given) -> Outcome {
     let interval: Option<u64> = given.has("i").then(|| number(given, "i", 1)).transpose()?;
     loop {
         let info = context.names.cluster_info().await?;
@@ -80,17 +80,17 @@ fn brokers(info: &ClusterInfo, clusters: &[String]) -> Vec<(String, String, i64,
     all
 }
 
-async fn figures(context: &Context, addr: &str) -> Option<Figures> {
+async fn figures(context: &mut Context<'_>, addr: &str) -> Option<Figures> {
     match context.brokers.runtime_info(addr).await {
         Ok(info) => Some(info.table),
         Err(error) => {
-            warn(&error);
+            context.warn(&error);
             None
         }
     }
 }
 
-async fn more(context: &mut Context, info: &ClusterInfo, clusters: &[String]) {
+async fn more(context: &mut Context<'_>, info: &ClusterInfo, clusters: &[String]) {
     put!(
         context,
         "{:<16}  {:<32} {:>14} {:>14} {:>14} {:>14}\n",
@@ -126,7 +126,7 @@ fn totals(table: &Figures) -> [i64; 4] {
     all.map(Option::unwrap_or_default)
 }
 
-async fn base(context: &mut Context, info: &ClusterInfo, clusters: &[String]) {
+async fn base(context: &mut Context<'_>, info: &ClusterInfo, clusters: &[String]) {
     put!(
         context,
         "{:<22}  {:<22}  {:<4}  {:<22} {:<16}  {:>16}  {:>30}  {:<22}  {:<11}  {:<12}  {:<8}  {:<10}\n",

@@ -16,7 +16,7 @@ pub const PRODUCERS: &[Opt] =
     &[required("g", "producerGroup", "producer group name"), required("t", "topic", "topic name")];
 
 /// A group's members, as one broker that has its retry topic knows them.
-pub async fn of_group(context: &Context, group: &str) -> Result<ConsumerConnection, AdminError> {
+pub async fn of_group(context: &Context<'_>, group: &str) -> Result<ConsumerConnection, AdminError> {
     let route = context.route(&format!("{RETRY_PREFIX}{group}")).await?;
     let Some(addr) = route.broker_datas.first().and_then(addr_of) else { return Err(offline(group)) };
     let members = context.brokers.consumer_connection(addr, group).await?;
@@ -31,7 +31,7 @@ fn offline(group: &str) -> AdminError {
 }
 
 /// consumerConnection.
-pub async fn consumers(context: &mut Context, given: &Given) -> Outcome {
+pub async fn consumers(context: &mut Context<'_>, given: &Given) -> Outcome {
     let group = given.get("g").unwrap_or_default();
     let members = match given.get("b") {
         Some(addr) => context.brokers.consumer_connection(addr, group).await?,
@@ -57,7 +57,7 @@ pub async fn consumers(context: &mut Context, given: &Given) -> Outcome {
 }
 
 /// producerConnection.
-pub async fn producers(context: &mut Context, given: &Given) -> Outcome {
+pub async fn producers(context: &mut Context<'_>, given: &Given) -> Outcome {
     let group = given.get("g").unwrap_or_default();
     let route = context.route(given.get("t").unwrap_or_default()).await?;
     let addr = route.broker_datas.first().and_then(addr_of);

@@ -4,7 +4,7 @@ use oxmq_protocol::body::group::{GroupRetryPolicy, SubscriptionGroupConfig};
 use oxmq_protocol::json;
 
 use super::{attributes, boolean, number};
-use crate::context::{Context, warn};
+use crate::context::Context;
 use crate::error::AdminError;
 use crate::options::{Given, Opt, opt, required};
 use crate::{Outcome, options, put, text};
@@ -34,7 +34,7 @@ pub const UPDATE: &[Opt] = &[
 ];
 
 /// updateSubGroup.
-pub async fn update(context: &mut Context, given: &Given) -> Outcome {
+pub async fn update(context: &mut Context<'_>, given: &Given) -> Outcome {
     let group = config(given)?;
     if let Some(addr) = given.get("b") {
         context.brokers.update_group(addr, &group).await?;
@@ -46,7 +46,7 @@ pub async fn update(context: &mut Context, given: &Given) -> Outcome {
             match context.brokers.update_group(addr, &group).await {
                 Ok(()) => put!(context, "create subscription group to {addr} success.\n"),
                 Err(error) => {
-                    warn(&error);
+                    context.warn(&error);
                     failed = Some(error);
                 }
             }

@@ -25,7 +25,7 @@ pub const PROGRESS: &[Opt] = &[
 ];
 
 /// consumerProgress.
-pub async fn show(context: &mut Context, given: &Given) -> Outcome {
+pub async fn show(context: &mut Context<'_>, given: &Given) -> Outcome {
     match given.get("g") {
         Some(group) => of_group(context, given, group).await,
         None => of_all(context).await,
@@ -33,7 +33,7 @@ pub async fn show(context: &mut Context, given: &Given) -> Outcome {
 }
 
 /// A group's places, of one topic or of all.
-async fn stats(context: &Context, group: &str, topic: Option<&str>) -> Result<ConsumeStats, AdminError> {
+async fn stats(context: &Context<'_>, group: &str, topic: Option<&str>) -> Result<ConsumeStats, AdminError> {
     let mut routed = context.names.route(&format!("{RETRY_PREFIX}{group}")).await?;
     for topic in topic.into_iter().flat_map(|t| [t.to_owned(), format!("{RETRY_PREFIX}{group}_{t}")]) {
         if routed.is_none() {
@@ -66,7 +66,7 @@ async fn stats(context: &Context, group: &str, topic: Option<&str>) -> Result<Co
     Ok(all)
 }
 
-async fn of_group(context: &mut Context, given: &Given, group: &str) -> Outcome {
+async fn of_group(context: &mut Context<'_>, given: &Given, group: &str) -> Outcome {
     let stats = stats(context, group, given.get("t")).await?;
     let by_client = given.get("s").is_some_and(|s| s.eq_ignore_ascii_case("true"));
     let clients = if by_client { Some(clients(context, group).await) } else { None };
@@ -114,7 +114,7 @@ async fn of_group(context: &mut Context, given: &Given, group: &str) -> Outcome 
 }
 
 /// Which client has which queue, by what the clients say themselves; empty where they cannot be asked.
-async fn clients(context: &Context, group: &str) -> BTreeMap<MessageQueue, String> {
+async fn clients(context: &Context<'_>, group: &str) -> BTreeMap<MessageQueue, String> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     struct RunningInfo {
@@ -137,7 +137,7 @@ async fn clients(context: &Context, group: &str) -> BTreeMap<MessageQueue, Strin
     found
 }
 
-async fn of_all(context: &mut Context) -> Outcome {
+async fn of_all(context: &mut Context<'_>) -> Outcome {
     put!(
         context,
         "{:<64}  {:<6}  {:<24} {:<5}  {:<14}  {:<7}  {}\n",

@@ -52,7 +52,7 @@ fn topic_of(given: &Given) -> &str {
 }
 
 /// updateTopic.
-pub async fn update(context: &mut Context, given: &Given) -> Outcome {
+pub async fn update(context: &mut Context<'_>, given: &Given) -> Outcome {
     let order = boolean(given, "o", false);
     let (unit, subscribed) = (boolean(given, "u", false), boolean(given, "s", false));
     let topic = TopicConfig {
@@ -91,7 +91,11 @@ pub async fn update(context: &mut Context, given: &Given) -> Outcome {
 }
 
 /// Adds a broker's queues to what the nameservers say of an ordered topic.
-async fn order_on_broker(context: &Context, addr: &str, topic: &TopicConfig) -> Result<String, AdminError> {
+async fn order_on_broker(
+    context: &Context<'_>,
+    addr: &str,
+    topic: &TopicConfig,
+) -> Result<String, AdminError> {
     let info = context.names.cluster_info().await?;
     let broker = info.broker_addr_table.values().find(|b| b.broker_addrs.values().any(|a| a == addr));
     let Some(broker) = broker else {
@@ -129,7 +133,7 @@ fn shown(t: &TopicConfig) -> String {
 }
 
 /// deleteTopic.
-pub async fn delete(context: &mut Context, given: &Given) -> Outcome {
+pub async fn delete(context: &mut Context<'_>, given: &Given) -> Outcome {
     let (topic, cluster) = (topic_of(given), given.get("c").unwrap_or_default());
     for broker in context.cluster(cluster).await? {
         if let Some(addr) = broker.broker_addrs.get(&0) {
@@ -143,7 +147,7 @@ pub async fn delete(context: &mut Context, given: &Given) -> Outcome {
 }
 
 /// topicRoute.
-pub async fn route(context: &mut Context, given: &Given) -> Outcome {
+pub async fn route(context: &mut Context<'_>, given: &Given) -> Outcome {
     let route = context.route(topic_of(given)).await?;
     if given.has("l") {
         route_list(context, &route);
@@ -154,7 +158,7 @@ pub async fn route(context: &mut Context, given: &Given) -> Outcome {
     Ok(())
 }
 
-fn route_list(context: &mut Context, route: &TopicRouteData) {
+fn route_list(context: &mut Context<'_>, route: &TopicRouteData) {
     let mut line = |cells: [&str; 6]| {
         let [a, b, c, d, e, f] = cells;
         put!(context, "{a:<45} {b:<32} {c:<50} {d:<10} {e:<11} {f:<5}\n");
@@ -188,7 +192,7 @@ fn route_list(context: &mut Context, route: &TopicRouteData) {
 }
 
 /// topicStatus.
-pub async fn status(context: &mut Context, given: &Given) -> Outcome {
+pub async fn status(context: &mut Context<'_>, given: &Given) -> Outcome {
     let topic = topic_of(given);
     let route = context.route(given.get("c").unwrap_or(topic)).await?;
     let mut all = TopicStatsTable::default();
@@ -226,7 +230,7 @@ pub async fn status(context: &mut Context, given: &Given) -> Outcome {
 }
 
 /// topicList.
-pub async fn list(context: &mut Context, given: &Given) -> Outcome {
+pub async fn list(context: &mut Context<'_>, given: &Given) -> Outcome {
     let topics = context.names.topics().await?.topic_list;
     if !given.has("c") {
         for topic in topics {
@@ -254,7 +258,7 @@ pub async fn list(context: &mut Context, given: &Given) -> Outcome {
 
 /// A topic's cluster, by its first broker, and its groups as the first broker that has it knows them.
 async fn cluster_and_groups(
-    context: &Context,
+    context: &Context<'_>,
     info: &ClusterInfo,
     topic: &str,
 ) -> Result<(String, Vec<String>), AdminError> {
