@@ -130,7 +130,7 @@ class KillTest extends ClientTest {
         assertEquals(Set.of(), missing, "of " + acknowledged.size() + " acknowledged, " + failed + " failed");
         stored.forEach((text, places) -> assertEquals(1, places.size(), text + " stored at " + places));
         // The consumer was never touched and has them all.
-        received.await(acknowledged.keySet(), SOON);
+        received.await(acknowledged.keySet(), AFTER_RESTART);
         System.out.println("rounds " + ROUNDS + ", acknowledged " + acknowledged.size() + ", failed sends " + failed + ", stored "
             + stored.size() + ", received " + received.size() + " (" + (received.size() - received.texts().size()) + " again)");
     }
@@ -163,6 +163,7 @@ class KillTest extends ClientTest {
     }
 
     @Test
+    @Timeout(240)
     void delayedMessagesSurviveKills() throws Exception {
         Received received = new Received();
         consumer(Env.unique("cg"), topic, "*", received.listener());
@@ -176,11 +177,11 @@ class KillTest extends ClientTest {
         }
         // Once before anything is due, once while it is delivered, once more when some have arrived.
         for (int wanted : new int[] {0, 1, 101}) {
-            Env.await(wanted + " delivered", SOON, () -> received.texts().size() >= wanted);
+            Env.await(wanted + " delivered", AFTER_RESTART, () -> received.texts().size() >= wanted);
             own.broker().kill();
             own.broker().start();
         }
-        received.await(texts, SOON);
+        received.await(texts, AFTER_RESTART);
     }
 
     @Test

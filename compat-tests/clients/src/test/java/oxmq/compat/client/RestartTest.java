@@ -110,7 +110,7 @@ class RestartTest extends ClientTest {
             return true;
         });
         texts.addAll(send(producer, topic, "more", 9).keySet());
-        received.await(texts, SOON);
+        received.await(texts, AFTER_RESTART);
     }
 
     @Test

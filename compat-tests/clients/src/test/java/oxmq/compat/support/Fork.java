@@ -65,7 +65,12 @@ public final class Fork implements AutoCloseable {
     }
 
     public static String apacheClasspath() {
-        return Path.of("target/test-classes").toAbsolutePath() + File.pathSeparator + Env.APACHE_LIB.toAbsolutePath() + File.separator + "*";
+        try {
+            Path own = Path.of(Fork.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+            return own + File.pathSeparator + Env.APACHE_LIB.toAbsolutePath() + File.separator + "*";
+        } catch (java.net.URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     public void say(String line) {
