@@ -1,7 +1,15 @@
 //! Brokers come and go.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use oxmq_client::nameserver::Registration;
 use oxmq_protocol::body::data_version::DataVersion;
+use oxmq_protocol::ext::ExtFields;
+use oxmq_protocol::header::namesrv::NotifyMinBrokerIdChange;
+use oxmq_remoting::server::{self, Request, ServerConfig, Service};
+use oxmq_remoting::{Conn, Outbox};
+use tokio::sync::mpsc;
 
 use crate::setup::{body, identity, registration, remote, start};
 
@@ -87,4 +95,53 @@ async fn a_silent_broker_is_forgotten_and_its_connection_closed() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("the connection of the silent broker is still open");
+}
+
+/// A broker that hears of the smallest id.
+struct Slave(mpsc::UnboundedSender<(i32, bool, NotifyMinBrokerIdChange)>);
+
+impl Service for Slave {
+    fn request(&self, _: &Conn, req: Request<'_>, _: &mut Outbox) {
+        let header = NotifyMinBrokerIdChange::decode(&req.head.ext).unwrap();
+        let _ = self.0.send((req.head.code, req.head.is_oneway(), header));
+    }
+}
+
+/// With `notifyMinBrokerIdChanged`: a slave hears that its master has gone, and that it is back.
+#[tokio::test]
+async fn slaves_hear_of_their_master() {
+    let folder = tempfile::tempdir().unwrap();
+    let ns = start(folder.path(), &[("notifyMinBrokerIdChanged", "true")]).await;
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let slave = server::serve(ServerConfig::new(vec![(listener, 0)]), Arc::new(Slave(heard))).unwrap();
+    let slave_addr = slave.addrs()[0].to_string();
+    let acting = |id, addr: &str| Registration {
+        enable_acting_master: Some(true),
+        ..registration("b", id, addr, &["T", "U"])
+    };
+    ns.names().register(&ns.addr, &acting(0, "m:1")).await.unwrap();
+    ns.names().register(&ns.addr, &acting(1, &slave_addr)).await.unwrap();
+    ns.names().unregister(&ns.addr, &identity("b", 0, "m:1")).await.unwrap();
+    let gone = NotifyMinBrokerIdChange {
+        min_broker_id: 1,
+        min_broker_addr: slave_addr.clone(),
+        offline_broker_addr: Some("m:1".into()),
+        ha_broker_addr: None,
+    };
+    let next = async |hears: &mut mpsc::UnboundedReceiver<_>| {
+        tokio::time::timeout(Duration::from_secs(5), hears.recv()).await.unwrap().unwrap()
+    };
+    assert_eq!(next(&mut hears).await, (905, true, gone));
+    assert_eq!(ns.names().route("T").await.unwrap().unwrap().queue_datas[0].perm, 4);
+    ns.names().register(&ns.addr, &acting(0, "m:1")).await.unwrap();
+    let back = NotifyMinBrokerIdChange {
+        min_broker_id: 0,
+        min_broker_addr: "m:1".into(),
+        offline_broker_addr: None,
+        ha_broker_addr: Some("m:1-ha".into()),
+    };
+    assert_eq!(next(&mut hears).await, (905, true, back));
+    ns.running.stop().await;
+    slave.stop(Duration::ZERO).await;
 }
