@@ -50,10 +50,13 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, ParseError> {
         }
         let mut logical = start.to_owned();
         let mut end = span.end;
-        while ends_in_odd_backslashes(&logical) {
+        // Only the line just added is looked at: backslashes before it are even in number, and may be many.
+        let mut added = start;
+        while ends_in_odd_backslashes(added) {
             logical.pop();
             let Some((_, next)) = lines.next() else { break };
-            logical.push_str(content(text, &next).trim_start_matches(BLANK));
+            added = content(text, &next).trim_start_matches(BLANK);
+            logical.push_str(added);
             end = next.end;
         }
         let (key, value) = split(&logical);
@@ -94,6 +97,10 @@ pub fn rewrite(text: &str, changes: &[(&str, &str)]) -> String {
     out.push_str(&text[copied..]);
     if !added.is_empty() && !out.is_empty() && !out.ends_with(['\n', '\r']) {
         out.push('\n');
+    }
+    if !added.is_empty() && copied < text.len() && is_continued(text, &entries) {
+        // An empty line ends it; else it would swallow the first key. After `\r` the first `\n` makes none.
+        out.push_str(if out.ends_with('\r') { "\n\n" } else { "\n" });
     }
     out.push_str(&added);
     out
@@ -138,6 +145,12 @@ fn content<'a>(text: &'a str, span: &Range<usize>) -> &'a str {
 
 fn ends_in_odd_backslashes(line: &str) -> bool {
     line.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
+}
+
+/// Whether the last entry of `text` ends in a backslash: what follows would belong to it.
+fn is_continued(text: &str, entries: &[Entry]) -> bool {
+    entries.last().is_some_and(|e| e.span.end == text.len())
+        && natural_lines(text).last().is_some_and(|span| ends_in_odd_backslashes(content(text, &span)))
 }
 
 /// Key and value, still escaped: the key ends at the first `=`, `:` or blank that no backslash protects; one `=` or `:`
@@ -252,6 +265,15 @@ mod tests {
         }
     }
 
+    /// Every line of a continued one is looked at once: this took hours when each join counted all backslashes anew.
+    #[test]
+    fn long_continued_lines_take_linear_time() {
+        let text = format!("a={}x{}", "\\\\".repeat(1_000_000), "\\\n".repeat(1_000_000));
+        assert_eq!(parse(&text).expect("parses")[0].value.len(), 1_000_001);
+        let text = format!("a={}{}", "\\\\".repeat(1_000_000), "\\\n".repeat(1_000_000));
+        assert_eq!(parse(&text).expect("parses")[0].value.len(), 1_000_000);
+    }
+
     /// A changed key keeps its place, comments and the other lines stay byte for byte.
     #[test]
     fn rewrites_one_line() {
@@ -263,6 +285,12 @@ mod tests {
             ("a=1,\\\n 2\nb=2\n", "a", "9", "a=9\nb=2\n"),
             ("a=1\na=2\n", "a", "3", "a=1\na=3\n"),
             ("a=1\r\nb=2\r\n", "b", " c:\\d\n", "a=1\r\nb=\\ c:\\\\d\\n\n"),
+            // An end that would swallow what is added; a comment does not go on.
+            ("a=1\\", "c", "2", "a=1\\\n\nc=2\n"),
+            ("a=1\\\n", "c", "2", "a=1\\\n\nc=2\n"),
+            ("a=1\\\r", "c", "2", "a=1\\\r\n\nc=2\n"),
+            ("a=1\\", "a", "2", "a=2\n"),
+            ("a=1\n#b\\", "c", "2", "a=1\n#b\\\nc=2\n"),
         ] {
             let out = rewrite(text, &[(key, value)]);
             assert_eq!(out, expected);
