@@ -96,7 +96,7 @@ impl Checkpoint {
 
     /// Where Java's recovery starts by time: 3 s before the older of the two.
     pub fn min_ts(&self) -> i64 {
-        (self.physic_ts.min(self.logics_ts) - 3_000).max(0)
+        self.physic_ts.min(self.logics_ts).saturating_sub(3_000).max(0)
     }
 }
 

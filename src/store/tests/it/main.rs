@@ -6,6 +6,7 @@ mod basics;
 mod crash;
 mod damage;
 mod faults;
+mod formats;
 mod helper;
 mod model;
 mod sync_flush;
