@@ -181,11 +181,17 @@ async fn register(broker: &Broker, nameservers: &Nameservers, addr: &str) -> Res
     let registered = timeout(limit, nameservers.register(addr, &registration))
         .await
         .map_err(|_| "no answer".to_owned())?
-        .map_err(|e| e.to_string())?;
+        .map_err(|e| with_causes(&e))?;
     if broker.topics.set_order(registered.order_topics.table.keys().map(String::as_str)) {
         broker.topics_changed();
     }
     Ok(())
+}
+
+/// An error and what caused it, for a line of the log.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |e| e.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn period(broker: &Broker) -> Duration {
