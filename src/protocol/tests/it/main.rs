@@ -1,8 +1,11 @@
 //! The golden vectors of `remoting-spec/vectors`, captured from the official SDK, against this crate.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod checks;
+mod corpus;
 mod frames;
 mod namesrv;
+mod props;
 mod spec;
 mod typed;
 

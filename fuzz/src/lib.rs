@@ -1,0 +1,10 @@
+//! What the fuzz targets run. The checks are those of the crates' own tests, by path: one function serves both.
+
+#[path = "../../src/protocol/tests/it/checks/mod.rs"]
+pub mod checks;
+#[path = "../../src/store/tests/it/formats.rs"]
+mod formats;
+mod recover;
+
+pub use formats::formats;
+pub use recover::recover;
