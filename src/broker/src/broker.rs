@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::figures::Figures;
-use crate::lanes::{self, Lanes};
+use crate::lanes::Lanes;
 use crate::reply::Reply;
 use crate::services::connections::Connections;
 use crate::services::consumers::Consumers;
@@ -148,9 +148,9 @@ impl Broker {
         self.persist.notify_one();
     }
 
-    /// A group's retry or dead-letter topic, created where missing.
+    /// A group's retry or dead-letter topic, created where missing; that waits for the disk.
     pub fn create_back_topic(&self, name: &str, queues: i32, sys_flag: i32) -> Result<SharedTopic, Reply> {
-        match lanes::blocking(|| self.topics.create_for_send_back(name, queues, sys_flag)) {
+        match self.topics.create_for_send_back(name, queues, sys_flag) {
             Some((topic, changed)) => {
                 if changed {
                     self.topics_changed();

@@ -148,7 +148,13 @@ fn deliver(broker: &Broker, record: &RecordView<'_>) -> bool {
     properties::copy_without(
         &mut props,
         sent,
-        &[names::DELAY, names::TIMER_DELIVER_MS, names::TIMER_DELAY_SEC, names::TIMER_DELAY_MS],
+        &[
+            names::DELAY,
+            names::TIMER_DELIVER_MS,
+            names::TIMER_DELAY_SEC,
+            names::TIMER_DELAY_MS,
+            names::INNER_MULTI_QUEUE_OFFSET,
+        ],
     );
     let draft = Draft {
         topic: name,

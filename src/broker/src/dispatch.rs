@@ -26,6 +26,8 @@ pub enum Lane {
     Disk,
     /// On the bounded pool for operators' requests, so that these neither wait for the former nor hold them up.
     Admin,
+    /// One after the other: sends that make a topic, which has to be on the disk first.
+    Create,
 }
 
 /// On which of the broker's ports a request is served.
@@ -130,6 +132,8 @@ pub struct Call<'a> {
     pub broker: &'a Arc<Broker>,
     /// Who asks.
     pub conn: &'a Conn,
+    /// Where it is served now.
+    pub lane: Lane,
     /// The request's header.
     pub head: &'a HeaderView<'a>,
     /// The request's body, empty for none.
@@ -181,25 +185,63 @@ pub fn serve(call: &Call<'_>, out: &mut Outbox) {
 /// Runs a processor on one of the pools with a copy of its request, or says that the pool is full.
 fn elsewhere(call: &Call<'_>, handle: fn(&Call<'_>) -> Answer, lane: Lane) -> Result<(), Reply> {
     let pool = if lane == Lane::Disk { &call.broker.lanes.disk } else { &call.broker.lanes.admin };
-    let parts =
-        FrameParts { total: 0, serialize: call.head.serialize, header: call.head.raw(), body: call.body };
-    let request = OwnedFrame::copy_of(&parts);
-    let broker = Arc::clone(call.broker);
-    let conn = Arc::clone(call.conn);
-    let taken = pool.run(move || {
-        let Ok(head) = request.head() else { return };
-        let call = Call { broker: &broker, conn: &conn, head: &head, body: request.body() };
-        let (Ok(reply) | Err(reply)) = handle(&call);
-        if !head.is_oneway() {
-            send_late(&conn, reply.frame(broker.serialize, head.opaque));
-        }
+    let request = Copied::of(call, lane);
+    let taken = pool.run(call.body.len(), move || {
+        request.serve(|call| {
+            let (Ok(reply) | Err(reply)) = handle(call);
+            reply.frame(call.broker.serialize, call.head.opaque)
+        });
     });
-    match taken {
-        true => Ok(()),
-        false => Err(Reply::because(
-            ResponseCode::SYSTEM_BUSY,
-            "[OVERLOAD]system busy, start flow control for a while",
-        )),
+    if taken { Ok(()) } else { Err(busy()) }
+}
+
+/// Runs a processor once more, with a copy of its request, where topics are made.
+pub fn create(call: &Call<'_>, handle: fn(&Call<'_>, &mut Outbox)) -> Result<(), Reply> {
+    let request = Copied::of(call, Lane::Create);
+    let taken = call.broker.lanes.create.run(call.body.len(), move || {
+        request.serve(|call| {
+            let mut out = Outbox::new();
+            handle(call, &mut out);
+            std::mem::take(out.buf())
+        });
+    });
+    if taken { Ok(()) } else { Err(busy()) }
+}
+
+/// The answer when too much waits.
+pub fn busy() -> Reply {
+    let remark = "[OVERLOAD]system busy, start flow control for a while";
+    Reply::because(ResponseCode::SYSTEM_BUSY, remark)
+}
+
+/// A request that outlives its turn.
+struct Copied {
+    broker: Arc<Broker>,
+    conn: Conn,
+    lane: Lane,
+    request: OwnedFrame,
+}
+
+impl Copied {
+    fn of(call: &Call<'_>, lane: Lane) -> Self {
+        let parts =
+            FrameParts { total: 0, serialize: call.head.serialize, header: call.head.raw(), body: call.body };
+        Copied {
+            broker: Arc::clone(call.broker),
+            conn: Arc::clone(call.conn),
+            lane,
+            request: OwnedFrame::copy_of(&parts),
+        }
+    }
+
+    /// Serves it; what `answer` gives is sent, unless it is nothing or nobody waits for it.
+    fn serve(&self, answer: impl FnOnce(&Call<'_>) -> Vec<u8>) {
+        let Ok(head) = self.request.head() else { return };
+        let Copied { broker, conn, lane, request } = self;
+        let frame = answer(&Call { broker, conn, lane: *lane, head: &head, body: request.body() });
+        if !frame.is_empty() && !head.is_oneway() {
+            send_late(conn, frame);
+        }
     }
 }
 

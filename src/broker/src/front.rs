@@ -7,7 +7,7 @@ use oxmq_remoting::{Conn, Outbox};
 use oxmq_store::{Queue, StoreListener};
 
 use crate::Broker;
-use crate::dispatch::{self, Call};
+use crate::dispatch::{self, Call, Lane};
 use crate::notify;
 use crate::processors::pull;
 
@@ -17,7 +17,8 @@ pub struct Front(pub Arc<Broker>);
 
 impl Service for Front {
     fn request(&self, conn: &Conn, req: Request<'_>, out: &mut Outbox) {
-        dispatch::serve(&Call { broker: &self.0, conn, head: &req.head, body: req.body }, out);
+        let (head, body) = (&req.head, req.body);
+        dispatch::serve(&Call { broker: &self.0, conn, lane: Lane::Inline, head, body }, out);
     }
 
     /// The only tokens are those of held pulls.

@@ -1,30 +1,35 @@
-//! The bounded pools for requests that may wait.
+//! Where requests wait that may have to: bounded pools, and a line.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 /// Requests that may wait for a disk at once, running and queued.
 pub const DISK_MAX: usize = 4096;
 /// Operators' requests at once, running and queued.
 pub const ADMIN_MAX: usize = 256;
+/// Sends that wait for their topic to be made.
+pub const CREATE_MAX: usize = 4096;
+/// Bytes of the requests that a lane holds; one request may be 16 MiB long.
+pub const LANE_BYTES_MAX: usize = 256 << 20;
 
-/// Runs what may rarely have to wait for the disk (a topic that comes into being) right here: the connection waits, the
-/// others of its thread are taken over by another one.
-pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|h| h.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
-/// Runs blocking work off the connections' tasks, a bounded number at a time.
+/// Runs blocking work off the connections' tasks, a bounded amount at a time.
 #[derive(Debug)]
 pub struct Pool {
     runtime: Handle,
-    taken: Arc<AtomicUsize>,
+    taken: Arc<Taken>,
     max: usize,
+}
+
+/// What runs or waits in a pool.
+#[derive(Debug, Default)]
+struct Taken {
+    works: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Pool {
@@ -32,13 +37,14 @@ impl Pool {
         Pool { runtime, taken: Arc::default(), max }
     }
 
-    /// Runs `work`, or returns false when the pool is full.
-    pub fn run(&self, work: impl FnOnce() + Send + 'static) -> bool {
-        if self.taken.fetch_add(1, Ordering::AcqRel) >= self.max {
-            self.taken.fetch_sub(1, Ordering::AcqRel);
+    /// Runs `work`, which keeps `bytes` of memory meanwhile, or returns false when the pool is full.
+    pub fn run(&self, bytes: usize, work: impl FnOnce() + Send + 'static) -> bool {
+        let works = self.taken.works.fetch_add(1, Ordering::AcqRel);
+        let held = self.taken.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let place = Place { taken: Arc::clone(&self.taken), bytes };
+        if works >= self.max || (works > 0 && held + bytes > LANE_BYTES_MAX) {
             return false;
         }
-        let place = Place(Arc::clone(&self.taken));
         self.runtime.spawn_blocking(move || {
             let _place = place;
             work();
@@ -48,26 +54,159 @@ impl Pool {
 }
 
 /// Given back however the work ends, by a panic too.
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    taken: Arc<Taken>,
+    bytes: usize,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.taken.works.fetch_sub(1, Ordering::AcqRel);
+        self.taken.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
-/// The broker's pools. The threads are the runtime's, whose number is limited where it is built.
+/// Runs blocking work one after the other, in the order of arrival: for what takes turns anyway, so that those who wait
+/// take no threads from others.
+#[derive(Debug)]
+pub struct Line {
+    runtime: Handle,
+    waiting: Arc<Mutex<Waiting>>,
+    max: usize,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Waiting {
+    works: VecDeque<(usize, Work)>,
+    bytes: usize,
+    /// A thread takes works out until there are none.
+    running: bool,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("works", &self.works.len()).finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    fn new(runtime: Handle, max: usize) -> Self {
+        Line { runtime, waiting: Arc::default(), max }
+    }
+
+    /// Runs `work`, which keeps `bytes` of memory until it is done, or returns false when too much waits.
+    pub fn run(&self, bytes: usize, work: impl FnOnce() + Send + 'static) -> bool {
+        let mut waiting = self.waiting.lock();
+        let many = waiting.works.len() >= self.max;
+        if many || (!waiting.works.is_empty() && waiting.bytes + bytes > LANE_BYTES_MAX) {
+            return false;
+        }
+        waiting.bytes += bytes;
+        waiting.works.push_back((bytes, Box::new(work)));
+        if !std::mem::replace(&mut waiting.running, true) {
+            let waiting = Arc::clone(&self.waiting);
+            self.runtime.spawn_blocking(move || take_turns(&waiting));
+        }
+        true
+    }
+}
+
+fn take_turns(waiting: &Mutex<Waiting>) {
+    loop {
+        let (bytes, work) = {
+            let mut waiting = waiting.lock();
+            let Some(next) = waiting.works.pop_front() else {
+                waiting.running = false;
+                return;
+            };
+            next
+        };
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            tracing::error!("a request panicked while it was served");
+        }
+        waiting.lock().bytes -= bytes;
+    }
+}
+
+/// The broker's lanes. The threads are the runtime's, whose number is limited where it is built.
 #[derive(Debug)]
 pub struct Lanes {
     /// For what may wait for a disk.
     pub disk: Pool,
     /// For operators' requests.
     pub admin: Pool,
+    /// For sends that make a topic.
+    pub create: Line,
 }
 
 impl Lanes {
-    /// Pools on this runtime.
+    /// Lanes on this runtime.
     pub fn new(runtime: Handle) -> Self {
-        Lanes { disk: Pool::new(runtime.clone(), DISK_MAX), admin: Pool::new(runtime, ADMIN_MAX) }
+        Lanes {
+            disk: Pool::new(runtime.clone(), DISK_MAX),
+            admin: Pool::new(runtime.clone(), ADMIN_MAX),
+            create: Line::new(runtime, CREATE_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Works of a line run in order, and a panic stops none of those behind it; what is beyond the limits is refused.
+    #[tokio::test]
+    async fn a_line_takes_turns() {
+        let line = Line::new(Handle::current(), 4);
+        let (go, wait) = mpsc::channel::<()>();
+        let (done, order) = mpsc::channel();
+        let begun = Arc::new(tokio::sync::Notify::new());
+        let (begin, tell) = (Arc::clone(&begun), done.clone());
+        assert!(line.run(0, move || {
+            begin.notify_one();
+            let _ = wait.recv();
+            let _ = tell.send(0);
+        }));
+        begun.notified().await;
+        for n in 1..=4u8 {
+            let tell = done.clone();
+            assert!(line.run(1, move || {
+                let _ = tell.send(n);
+                assert!(n != 2, "a work that panics");
+            }));
+        }
+        assert!(!line.run(0, || {}), "too many");
+        line.waiting.lock().works.pop_back();
+        assert!(!line.run(LANE_BYTES_MAX, || {}), "too many bytes");
+        go.send(()).unwrap();
+        drop(done);
+        assert_eq!(
+            tokio::task::spawn_blocking(move || order.iter().collect::<Vec<_>>()).await.unwrap(),
+            [0, 1, 2, 3]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_pool_is_bounded_by_number_and_bytes() {
+        let pool = Pool::new(Handle::current(), 2);
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        for bytes in [LANE_BYTES_MAX, 0] {
+            let wait = Arc::clone(&wait);
+            assert!(pool.run(bytes, move || {
+                let _ = wait.lock().recv();
+            }));
+            assert!(!pool.run(1, || {}), "too many bytes");
+        }
+        assert!(!pool.run(0, || {}), "too many");
+        drop(go);
+        while pool.taken.works.load(Ordering::Acquire) > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.taken.bytes.load(Ordering::Acquire), 0);
     }
 }

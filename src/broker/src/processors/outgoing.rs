@@ -1,17 +1,20 @@
 //! A message on its way into the store: the properties the broker adds, and the detour of delay levels.
 
 use oxmq_base::java;
-use oxmq_protocol::message::{names, properties, topic};
+use oxmq_protocol::code::ResponseCode as Code;
+use oxmq_protocol::message::{names, properties, sysflag, topic};
 
 use crate::reply::Reply;
 use crate::services::schedule::Levels;
 
 /// Properties that a send always sets anew, or that no client may set.
-const REPLACED: [&[u8]; 4] = [
+const REPLACED: [&[u8]; 5] = [
     names::MSG_REGION.as_bytes(),
     names::TRACE_ON.as_bytes(),
     names::CLUSTER.as_bytes(),
     names::POP_CK.as_bytes(),
+    // Where a broker has put a message into light queues: recovery makes their units from it.
+    names::INNER_MULTI_QUEUE_OFFSET.as_bytes(),
 ];
 
 /// What the broker reads in a message's properties, found in the one walk that copies them.
@@ -29,6 +32,34 @@ pub struct Found {
     pub timer: bool,
     /// WAIT is false: the sender does not want to wait for the disk.
     pub no_wait: bool,
+    /// KEYS is there, and not blank.
+    pub keys: bool,
+    /// _SYS_MSG_PRIORITY_, from 0 on.
+    pub priority: Option<i32>,
+    /// The message is of a kind that has no priorities: in order, delayed or half.
+    other_kind: bool,
+}
+
+/// What becomes of a message's priority. Java: `SendMessageProcessor.sendMessage`, `TopicMessageType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// There is none.
+    Absent,
+    /// It chooses the queue.
+    Queue(i32),
+    /// Messages of this kind have none: the property goes.
+    Dropped,
+}
+
+impl Found {
+    /// What becomes of the priority in a topic with so many queues.
+    pub fn priority(&self, write_queues: i32) -> Priority {
+        match self.priority {
+            None => Priority::Absent,
+            Some(_) if self.other_kind => Priority::Dropped,
+            Some(priority) => Priority::Queue(priority.min(write_queues.saturating_sub(1)).max(0)),
+        }
+    }
 }
 
 /// Copies a client's properties to `out` in their order, leaving out what the broker sets itself and what could not be
@@ -49,13 +80,23 @@ pub fn take_over(sent: &[u8], out: &mut Vec<u8>) -> Found {
         match name {
             names::TAGS => found.tags_code = tags_code(value),
             names::UNIQ_KEY => found.uniq_key = (at, at + value.len()),
-            names::DELAY => found.delay_level = number(value).unwrap_or(0),
+            names::DELAY => {
+                found.delay_level = number(value).unwrap_or(0);
+                found.other_kind = true;
+            }
             names::TRAN_MSG => found.half = value.eq_ignore_ascii_case(b"true"),
             names::WAIT => found.no_wait = value.eq_ignore_ascii_case(b"false"),
-            names::TIMER_DELIVER_MS | names::TIMER_DELAY_MS | names::TIMER_DELAY_SEC => found.timer = true,
+            names::TIMER_DELIVER_MS | names::TIMER_DELAY_MS | names::TIMER_DELAY_SEC => {
+                found.timer = true;
+                found.other_kind = true;
+            }
+            names::SHARDINGKEY => found.other_kind = true,
+            names::KEYS => found.keys = !value.trim_ascii().is_empty(),
+            names::PRIORITY => found.priority = number(value).filter(|p| *p >= 0),
             _ => {}
         }
     }
+    found.other_kind |= found.half;
     found
 }
 
@@ -109,18 +150,30 @@ fn decimal(n: i32, buf: &mut [u8; 20]) -> &[u8] {
     &buf[..20 - left]
 }
 
+/// A record with these bits takes no queue offset, in this store as in Apache's: not for clients to ask for.
+pub fn refuse_half(sent_flag: i32, broker_ip: &str) -> Result<(), Reply> {
+    if sysflag::takes_queue_unit(sent_flag) { Ok(()) } else { Err(no_transactions(broker_ip)) }
+}
+
+fn no_transactions(broker_ip: &str) -> Reply {
+    let remark = format!("the broker[{broker_ip}] sending transaction message is forbidden");
+    Reply::because(Code::NO_PERMISSION, remark)
+}
+
 /// The answer to what is not built yet: refused, never stored as if it were something else.
 pub fn refuse_unbuilt(
     found: &Found,
+    sent_flag: i32,
     reconsume_times: i32,
     broker_ip: &str,
     timer_max_ms: i64,
 ) -> Result<(), Reply> {
-    use oxmq_protocol::code::ResponseCode as Code;
     // A retry of a half message, sent by clients before 4.6.1, is an ordinary message.
-    if found.half && !(reconsume_times > 0 && found.delay_level > 0) {
-        let remark = format!("the broker[{broker_ip}] sending transaction message is forbidden");
-        return Err(Reply::because(Code::NO_PERMISSION, remark));
+    if !(reconsume_times > 0 && found.delay_level > 0) {
+        if found.half {
+            return Err(no_transactions(broker_ip));
+        }
+        refuse_half(sent_flag, broker_ip)?;
     }
     // DELAY wins over TIMER_*, as in Apache.
     if found.timer && found.delay_level <= 0 {
@@ -154,7 +207,7 @@ mod tests {
     #[test]
     fn keeps_the_order_and_drops_what_it_sets_itself() {
         let (props, found) = taken(
-            "TRACE_ON\u{1}x\u{2}TAGS\u{1}tagA\u{2}a\u{1}b\u{2}POP_CK\u{1}z\u{2}broken\u{2}UNIQ_KEY\u{1}U1\u{2}WAIT\u{1}false",
+            "TRACE_ON\u{1}x\u{2}TAGS\u{1}tagA\u{2}a\u{1}b\u{2}POP_CK\u{1}z\u{2}broken\u{2}UNIQ_KEY\u{1}U1\u{2}INNER_MULTI_QUEUE_OFFSET\u{1}7\u{2}WAIT\u{1}false",
         );
         assert_eq!(props, "TAGS=tagA;a=b;UNIQ_KEY=U1;WAIT=false;");
         assert_eq!(&props[found.uniq_key.0..found.uniq_key.1], "U1");
@@ -162,6 +215,24 @@ mod tests {
             (found.tags_code, found.no_wait, found.half, found.timer),
             (3_552_231, true, false, false)
         );
+    }
+
+    #[test]
+    fn priorities_choose_queues_of_ordinary_messages() {
+        for (sent, becomes) in [
+            ("a\u{1}b\u{2}", Priority::Absent),
+            ("_SYS_MSG_PRIORITY_\u{1}2\u{2}", Priority::Queue(2)),
+            ("_SYS_MSG_PRIORITY_\u{1}2147483647\u{2}", Priority::Queue(3)),
+            ("_SYS_MSG_PRIORITY_\u{1}-1\u{2}", Priority::Absent),
+            ("_SYS_MSG_PRIORITY_\u{1}x\u{2}", Priority::Absent),
+            ("_SYS_MSG_PRIORITY_\u{1}2\u{2}__SHARDINGKEY\u{1}k\u{2}", Priority::Dropped),
+            ("DELAY\u{1}0\u{2}_SYS_MSG_PRIORITY_\u{1}2\u{2}", Priority::Dropped),
+            ("_SYS_MSG_PRIORITY_\u{1}2\u{2}TRAN_MSG\u{1}true\u{2}", Priority::Dropped),
+            ("_SYS_MSG_PRIORITY_\u{1}2\u{2}TRAN_MSG\u{1}false\u{2}", Priority::Queue(2)),
+        ] {
+            assert_eq!(taken(sent).1.priority(4), becomes, "{sent}");
+        }
+        assert_eq!(taken("_SYS_MSG_PRIORITY_\u{1}2\u{2}").1.priority(0), Priority::Queue(0));
     }
 
     #[test]
@@ -176,9 +247,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_built() {
-        let code = |found: Found, times| refuse_unbuilt(&found, times, "ip", 1).err().map(|r| r.code.0);
+        let flagged =
+            |found: Found, flag, times| refuse_unbuilt(&found, flag, times, "ip", 1).err().map(|r| r.code.0);
+        let code = |found, times| flagged(found, 0, times);
         assert_eq!(code(Found { half: true, ..Found::default() }, 0), Some(16));
         assert_eq!(code(Found { half: true, delay_level: 3, ..Found::default() }, 1), None);
+        // The bits without the property: PREPARED, COMMIT, ROLLBACK.
+        for (flag, refused) in [(0x4, Some(16)), (0x8, None), (0xC, Some(16)), (0x105, Some(16))] {
+            assert_eq!(flagged(Found::default(), flag, 0), refused, "{flag:#x}");
+            assert_eq!(flagged(Found { delay_level: 3, ..Found::default() }, flag, 1), None, "{flag:#x}");
+        }
         assert_eq!(code(Found { timer: true, ..Found::default() }, 0), Some(13));
         assert_eq!(code(Found { timer: true, delay_level: 1, ..Found::default() }, 0), None);
     }

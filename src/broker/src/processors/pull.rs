@@ -19,7 +19,7 @@ use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
 
 use crate::Broker;
 use crate::broker::Settings;
-use crate::dispatch::Call;
+use crate::dispatch::{self, Call};
 use crate::reply::{FAQ, Reply};
 use crate::services::groups::SharedGroup;
 use crate::services::hold::{Ready, Token, Want};
@@ -404,10 +404,9 @@ fn write_header(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, out: &m
 /// The records may have to come from the disk: read them where waiting holds up nobody, into a frame of their own.
 fn run_cold(broker: &Arc<Broker>, wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
     let (task_broker, task_wanted) = (Arc::clone(broker), wanted.clone());
-    let taken = broker.lanes.disk.run(move || cold(&task_broker, task_wanted, resumed));
+    let taken = broker.lanes.disk.run(0, move || cold(&task_broker, task_wanted, resumed));
     if !taken && !wanted.oneway {
-        let busy = Reply::because(Code::SYSTEM_BUSY, "[OVERLOAD]system busy, start flow control for a while");
-        out.push_frame(busy.frame(broker.serialize, wanted.opaque));
+        out.push_frame(dispatch::busy().frame(broker.serialize, wanted.opaque));
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use oxmq_protocol::Raw;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
-use oxmq_protocol::ext::ExtWriter;
+use oxmq_protocol::ext::{ExtWriter, FieldError};
 use oxmq_protocol::frame::{self, Head};
 use oxmq_protocol::header::message::{SendV1, SendV2};
 use oxmq_protocol::message::{batch, id, names, properties, sysflag, topic};
@@ -19,9 +19,8 @@ use oxmq_remoting::Outbox;
 use oxmq_store::{Appended, Draft, Durable, TagsCode};
 
 use crate::broker::Settings;
-use crate::dispatch::Call;
-use crate::lanes;
-use crate::processors::outgoing::{self, Found};
+use crate::dispatch::{self, Call, Lane};
+use crate::processors::outgoing::{self, Found, Priority};
 use crate::reply::{FAQ, Reply, send_late};
 use crate::services::names as rules;
 use crate::services::topics::perm;
@@ -62,6 +61,26 @@ struct Stored<'a> {
     wait: bool,
 }
 
+/// Why a send was not stored.
+enum NotSent {
+    /// It may not be.
+    Refused(Reply),
+    /// Its topic has to be made first, which waits for the disk: not on a connection's task.
+    Later,
+}
+
+impl From<Reply> for NotSent {
+    fn from(reply: Reply) -> Self {
+        NotSent::Refused(reply)
+    }
+}
+
+impl From<FieldError> for NotSent {
+    fn from(error: FieldError) -> Self {
+        NotSent::Refused(error.into())
+    }
+}
+
 /// Serves the three codes.
 pub fn handle(call: &Call<'_>, out: &mut Outbox) {
     let settings = call.broker.settings.load();
@@ -73,20 +92,26 @@ pub fn handle(call: &Call<'_>, out: &mut Outbox) {
             send_one(call, &settings, &header, scratch)?
         };
         answer(call, &settings, &stored, out);
-        Ok::<(), Reply>(())
+        Ok::<(), NotSent>(())
     });
-    if let Err(refused) = done {
-        call.broker.figures.put_failed();
-        // Trace clients read these two whatever the code.
-        let refused = refused
-            .field(names::MSG_REGION, &settings.broker.region_id)
-            .field(names::TRACE_ON, settings.broker.trace_on);
-        refused.write(call.head, call.broker.serialize, out);
-    }
+    let refused = match done {
+        Ok(()) => return,
+        Err(NotSent::Refused(refused)) => refused,
+        Err(NotSent::Later) => match dispatch::create(call, handle) {
+            Ok(()) => return,
+            Err(busy) => busy,
+        },
+    };
+    call.broker.figures.put_failed();
+    // Trace clients read these two whatever the code.
+    let refused = refused
+        .field(names::MSG_REGION, &settings.broker.region_id)
+        .field(names::TRACE_ON, settings.broker.trace_on);
+    refused.write(call.head, call.broker.serialize, out);
 }
 
 /// Long names or short ones: by the code, not by what is there.
-fn header<'a>(call: &Call<'a>) -> Result<SendV2<'a>, Reply> {
+fn header<'a>(call: &Call<'a>) -> Result<SendV2<'a>, FieldError> {
     Ok(if call.head.code == RequestCode::SEND_MESSAGE.0 {
         call.header::<SendV1<'_>>()?.into()
     } else {
@@ -100,25 +125,26 @@ fn check(
     settings: &Settings,
     header: &SendV2<'_>,
     name: &str,
-) -> Result<Arc<TopicConfig>, Reply> {
+) -> Result<Arc<TopicConfig>, NotSent> {
     let broker = call.broker;
     let until = settings.broker.start_accept_send_request_time_stamp;
     if until > 0 && broker.clock.wall_ms() < until {
-        return Err(Reply::system_error(format!("broker unable to service, until {until}")));
+        return Err(Reply::system_error(format!("broker unable to service, until {until}")).into());
     }
     if settings.broker.broker_permission & perm::WRITE == 0 && broker.topics.is_order(name) {
         let remark = format!("the broker[{}] sending message is forbidden", broker.identity.ip);
-        return Err(Reply::because(Code::NO_PERMISSION, remark));
+        return Err(Reply::because(Code::NO_PERMISSION, remark).into());
     }
     if let Err(illegal) = rules::check_topic(name) {
-        return Err(Reply::because(Code::INVALID_PARAMETER, illegal.to_string()));
+        return Err(Reply::because(Code::INVALID_PARAMETER, illegal.to_string()).into());
     }
     if rules::is_send_forbidden(name) {
         let remark = format!("Sending message to topic[{name}] is forbidden.");
-        return Err(Reply::because(Code::NO_PERMISSION, remark));
+        return Err(Reply::because(Code::NO_PERMISSION, remark).into());
     }
     let topic = match broker.topics.get(name) {
         Some(topic) => topic,
+        None if call.lane == Lane::Inline => return Err(NotSent::Later),
         None => create(call, settings, header, name)?,
     };
     if header.queue_id >= topic.write_queue_nums.max(topic.read_queue_nums) {
@@ -130,7 +156,8 @@ fn check(
                 crate::broker::topic_text(&topic),
                 call.conn.peer()
             ),
-        ));
+        )
+        .into());
     }
     Ok(topic)
 }
@@ -152,11 +179,9 @@ fn create(
     let auto = settings.broker.auto_create_topic_enable;
     let default = header.default_topic.to_str();
     let topics = &broker.topics;
-    let created = lanes::blocking(|| {
-        topics
-            .create_for_send(name, &default, header.default_topic_queue_nums, sys_flag, auto)
-            .or_else(|| retry.then(|| topics.create_for_send_back(name, 1, sys_flag)).flatten())
-    });
+    let created = topics
+        .create_for_send(name, &default, header.default_topic_queue_nums, sys_flag, auto)
+        .or_else(|| retry.then(|| topics.create_for_send_back(name, 1, sys_flag)).flatten());
     let Some((topic, new)) = created else {
         let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
         return Err(Reply::because(Code::TOPIC_NOT_EXIST, remark));
@@ -178,7 +203,7 @@ fn send_one<'s>(
     settings: &Settings,
     header: &SendV2<'_>,
     scratch: &'s mut Scratch,
-) -> Result<Stored<'s>, Reply> {
+) -> Result<Stored<'s>, NotSent> {
     let broker = call.broker;
     let sent_topic = header.topic.to_str();
     let topic = check(call, settings, header, &sent_topic)?;
@@ -192,20 +217,39 @@ fn send_one<'s>(
     let mut delay_level = found.delay_level;
 
     let mut name: Cow<'_, str> = Cow::Borrowed(&sent_topic);
+    let mut dead = false;
     if let Some(group) = outgoing::retry_group(&sent_topic)
         && to_dead_letters(call, header, group, reconsume_times)?
     {
+        dead = true;
         properties::set(props, names::DELAY, b"-1");
         delay_level = 0;
         name = Cow::Owned(topic::dlq_of(group));
         queue_id = 0;
+        if call.lane == Lane::Inline && !broker.topics.contains(&name) {
+            return Err(NotSent::Later);
+        }
         broker.create_back_topic(&name, 1, 0)?;
         uniq_key = locate(props, names::UNIQ_KEY);
     }
+    match found.priority(topic.write_queue_nums) {
+        Priority::Absent => {}
+        Priority::Queue(queue) if !dead => queue_id = queue,
+        Priority::Queue(_) | Priority::Dropped => {
+            let sent = std::mem::take(props);
+            properties::copy_without(props, &sent, &[names::PRIORITY]);
+            uniq_key = locate(props, names::UNIQ_KEY);
+        }
+    }
 
-    outgoing::refuse_unbuilt(&found, reconsume_times, &broker.identity.ip, TIMER_MAX_MS)?;
+    let sent_flag = header.sys_flag;
+    outgoing::refuse_unbuilt(&found, sent_flag, reconsume_times, &broker.identity.ip, TIMER_MAX_MS)?;
     if call.body.is_empty() {
-        return Err(Reply::because(Code::MESSAGE_ILLEGAL, "the message is illegal, its body is empty"));
+        let remark = "the message is illegal, its body is empty";
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark).into());
+    }
+    if !found.keys && topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION") {
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, "Required message key is missing").into());
     }
 
     if uniq_key.0 == uniq_key.1 {
@@ -264,10 +308,12 @@ fn send_one<'s>(
     })
 }
 
-/// The stored sysFlag: the bits that say how hosts are laid out are the store's to set.
+/// The stored sysFlag: the bits that say how hosts are laid out are the store's to set, and what got here as an ordinary
+/// message is one.
 fn sys_flag(sent: i32, topic: &TopicConfig) -> i32 {
     let multi = if topic.topic_filter_type == "MULTI_TAG" { sysflag::MULTI_TAGS } else { 0 };
-    (sent | multi) & !(sysflag::BORN_HOST_V6 | sysflag::STORE_HOST_V6)
+    let half = if sysflag::takes_queue_unit(sent) { 0 } else { sysflag::TRANSACTION_ROLLBACK };
+    (sent | multi) & !(sysflag::BORN_HOST_V6 | sysflag::STORE_HOST_V6 | half)
 }
 
 fn take_properties(sent: Option<Raw<'_>>, scratch: &mut Scratch) -> Found {
@@ -313,7 +359,7 @@ fn send_batch<'s>(
     settings: &Settings,
     header: &SendV2<'_>,
     scratch: &'s mut Scratch,
-) -> Result<Stored<'s>, Reply> {
+) -> Result<Stored<'s>, NotSent> {
     let broker = call.broker;
     let name = header.topic.to_str();
     let topic = check(call, settings, header, &name)?;
@@ -321,23 +367,29 @@ fn send_batch<'s>(
         if header.queue_id < 0 { any_queue(call, topic.write_queue_nums) } else { header.queue_id };
     if name.len() > topic::TOPIC_LEN_MAX {
         let remark = format!("message topic length too long {}", name.len());
-        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark));
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark).into());
     }
     if topic::is_retry(&name) {
         let remark = format!("batch request does not support retry group {name}");
-        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark));
+        return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark).into());
     }
+    outgoing::refuse_half(header.sys_flag, &broker.identity.ip)?;
     // Apache limits the batch as a whole as it does one message.
     if call.body.len() > settings.store.max_message_size as usize {
-        return Err(broker.illegal_message());
+        return Err(broker.illegal_message().into());
     }
     let wait = found_no_wait(header.properties);
     let queue = broker.store.queue(&name, queue_id);
     let sys_flag = sys_flag(header.sys_flag, &topic);
     let mut drafts = Vec::new();
     for entry in batch::iter(call.body) {
-        let Ok(entry) = entry else { return Err(broker.illegal_message()) };
-        let tags = properties::get(entry.properties, names::TAGS);
+        let Ok(entry) = entry else { return Err(broker.illegal_message().into()) };
+        let wanted = [names::TAGS, names::INNER_MULTI_QUEUE_OFFSET];
+        let [tags, light] = properties::get_many(entry.properties, wanted);
+        // Where a broker has put a message into light queues is not for clients to say.
+        if light.is_some() {
+            return Err(broker.illegal_message().into());
+        }
         drafts.push(Draft {
             topic: &name,
             queue_id,
@@ -355,7 +407,7 @@ fn send_batch<'s>(
         });
     }
     if drafts.is_empty() {
-        return Err(broker.illegal_message());
+        return Err(broker.illegal_message().into());
     }
     scratch.appended.clear();
     broker.store.append_batch(&queue, &drafts, &mut scratch.appended).map_err(|e| broker.append_error(&e))?;

@@ -47,7 +47,11 @@ pub fn handle(call: &Call<'_>) -> Answer {
     let record = RecordView::parse(&bytes).map_err(|_| not_there())?;
 
     let mut props = Vec::with_capacity(record.properties().len() + 256);
-    properties::copy_without(&mut props, record.properties(), &[names::WAIT]);
+    properties::copy_without(
+        &mut props,
+        record.properties(),
+        &[names::WAIT, names::INNER_MULTI_QUEUE_OFFSET],
+    );
     if properties::get(&props, names::RETRY_TOPIC).is_none() {
         properties::append(&mut props, names::RETRY_TOPIC, record.topic().as_bytes());
     }

@@ -297,7 +297,8 @@ mod tests {
         fn behaves_like_a_list(steps in proptest::collection::vec(step(), 1..80)) {
             let mut hold: Hold<u64> = Hold::default();
             // What waits, what is ready: tokens with what they want.
-            let (mut waits, mut ready): (Vec<(Token, Want)>, Vec<(Token, Want, Ready)>) = Default::default();
+            let mut waits: Vec<(Token, Want)> = Vec::new();
+            let mut ready: Vec<(Token, Want, Ready)> = Vec::new();
             let mut now = 0;
             for step in steps {
                 let mut woken = Vec::new();

@@ -4,6 +4,7 @@
 mod admin;
 mod clients;
 mod consume;
+mod extremes;
 mod produce;
 mod refused;
 mod restart;

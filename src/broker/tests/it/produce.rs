@@ -160,11 +160,144 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn oneway_is_stored_and_not_answered() {
     let broker = Fixture::start().await;
+    broker.send("TO", 0, &[], "loud").await;
     let fields = [("a", "pg"), ("b", "TO"), ("c", "TBW102"), ("d", "1"), ("e", "0"), ("g", "1")];
     let ext = |w: &mut oxmq_protocol::ext::ExtWriter<'_>| fields.iter().for_each(|(k, v)| w.str(k, v));
     broker.remote.tell(&broker.addr, RequestCode::SEND_MESSAGE_V2, ext, b"quiet").await.unwrap();
     // The same connection serves in order: when this is answered, the other is stored.
-    assert_eq!(bodies(&broker.pull("TO", 0, 0).await), ["quiet"]);
+    assert_eq!(bodies(&broker.pull("TO", 0, 1).await), ["quiet"]);
+}
+
+/// A topic that comes into being waits for the disk; its sender's connection, and every other, goes on meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn making_a_topic_holds_nobody_up() {
+    let broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "there").await;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    // Stands for a slow disk.
+    assert!(broker.running.broker().lanes.create.run(0, move || {
+        let _ = wait.recv();
+    }));
+    let (made, _) = tokio::join!(broker.send("TNEW", 0, &[], "new"), async {
+        // On the same connection.
+        assert_eq!(broker.send("TA", 0, &[], "more").await.code, Code::SUCCESS);
+        assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["there", "more"]);
+        assert!(broker.running.broker().topics.get("TNEW").is_none());
+        go.send(()).unwrap();
+    });
+    assert_eq!((made.code, made.field("queueOffset").as_deref()), (Code::SUCCESS, Some("0")));
+    let file = std::fs::read_to_string(broker.folder.path().join("config/topics.json")).unwrap();
+    assert!(file.contains("\"TNEW\""), "on the disk before the answer");
+    let refused =
+        broker.send_with(RequestCode::SEND_MESSAGE_V2, "T2", 0, &[], b"x", &[("c", "NOSUCH")]).await;
+    assert_eq!(refused.code, Code::TOPIC_NOT_EXIST);
+}
+
+/// A retry that is sent, as clients do whose code 36 failed: to the dead letter queue when it was retried too often
+/// (strictly more here, where code 36 takes equal), or while its group holds a queue locked.
+#[tokio::test(flavor = "multi_thread")]
+async fn sent_retries_end_in_the_dead_letter_queue() {
+    let broker = Fixture::start().await;
+    let retry = async |times: &str, max: &str, body: &str| {
+        let more = [("j", times), ("l", max)];
+        let props = [("DELAY", "0"), ("TAGS", "t")];
+        let code = RequestCode::SEND_MESSAGE_V2;
+        broker.send_with(code, "%RETRY%cg", 0, &props, body.as_bytes(), &more).await
+    };
+    for (times, max, body) in [
+        ("2", "2", "retried"),
+        ("3", "2", "dead"),
+        ("-2147483648", "0", "retried too"),
+        ("2147483647", "2147483646", "dead too"),
+    ] {
+        let sent = retry(times, max, body).await;
+        assert_eq!(
+            (sent.code, sent.field("queueId").as_deref()),
+            (Code::SUCCESS, Some("0")),
+            "{}",
+            sent.remark
+        );
+    }
+    let lock =
+        br#"{"clientId":"c","consumerGroup":"cg","mqSet":[{"brokerName":"b-a","queueId":0,"topic":"TA"}]}"#;
+    broker.ask(RequestCode::LOCK_BATCH_MQ, &[], lock).await;
+    retry("0", "16", "in order").await;
+    broker.ask(RequestCode::UNLOCK_BATCH_MQ, &[], lock).await;
+    retry("0", "16", "not any more").await;
+    assert_eq!(bodies(&broker.pull("%RETRY%cg", 0, 0).await), ["retried", "retried too", "not any more"]);
+    let dead = messages(&broker.pull("%DLQ%cg", 0, 0).await);
+    let seen: Vec<_> = dead.iter().map(|m| (&*m.body, m.reconsume_times, m.prop("DELAY").unwrap())).collect();
+    assert_eq!(seen, [("dead", 3, "-1"), ("dead too", i32::MAX, "-1"), ("in order", 0, "-1")]);
+    let topic = broker.running.broker().topics.get("%DLQ%cg").unwrap();
+    assert_eq!((topic.read_queue_nums, topic.write_queue_nums, topic.perm), (1, 1, 6));
+    let refused = broker.send_with(RequestCode::SEND_MESSAGE_V2, "%RETRY%bad@name", 0, &[], b"x", &[]).await;
+    assert_eq!(refused.code, Code::INVALID_PARAMETER);
+}
+
+/// Sends look at the broker's permission for ordered topics alone and never at the topic's, as Apache's do: clients obey
+/// the route. The queue may be one of the read queues.
+#[tokio::test(flavor = "multi_thread")]
+async fn permissions_and_queue_numbers_of_topics() {
+    let broker = Fixture::start().await;
+    let make = async |topic: &str, read: &str, write: &str, perm: &str, order: &str, attributes: &str| {
+        let fields = [
+            ("topic", topic),
+            ("defaultTopic", "TBW102"),
+            ("readQueueNums", read),
+            ("writeQueueNums", write),
+            ("perm", perm),
+            ("topicFilterType", "SINGLE_TAG"),
+            ("order", order),
+            ("attributes", attributes),
+        ];
+        let made = broker.ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &fields, b"").await;
+        assert_eq!(made.code, Code::SUCCESS, "{}", made.remark);
+    };
+    make("TR", "4", "2", "4", "false", "").await;
+    make("TW", "2", "4", "2", "false", "").await;
+    make("TO", "1", "1", "6", "true", "").await;
+    make("TC", "1", "1", "6", "false", "+cleanup.policy=COMPACTION").await;
+    for (topic, queue, props, code) in [
+        ("TR", 3, vec![], 0),
+        ("TR", 4, vec![], 29),
+        ("TW", 3, vec![], 0),
+        ("TW", 4, vec![], 29),
+        ("TO", 0, vec![], 0),
+        ("TC", 0, vec![], 13),
+        ("TC", 0, vec![("KEYS", " ")], 13),
+        ("TC", 0, vec![("KEYS", "k")], 0),
+    ] {
+        let sent = broker.send(topic, queue, &props, "x").await;
+        assert_eq!(sent.code.0, code, "{topic} {queue} {props:?}: {}", sent.remark);
+    }
+    for _ in 0..8 {
+        let queue: i32 = broker.send("TR", -1, &[], "x").await.field("queueId").unwrap().parse().unwrap();
+        assert!((0..2).contains(&queue), "of the write queues: {queue}");
+    }
+    for (topic, queue, code) in [("TR", 3, 0), ("TR", 4, 29), ("TW", 0, 16), ("TC", 0, 0)] {
+        assert_eq!(broker.pull(topic, queue, 0).await.code.0, code, "{topic} {queue}");
+    }
+    let set = async |perm: &[u8]| broker.ask(RequestCode::UPDATE_BROKER_CONFIG, &[], perm).await;
+    set(b"brokerPermission=4").await;
+    for (topic, code) in [("TR", 0), ("TO", 16)] {
+        assert_eq!(broker.send(topic, 0, &[], "x").await.code.0, code, "{topic}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_priority_chooses_the_queue() {
+    let broker = Fixture::start().await;
+    broker.send("TP", 0, &[], "makes the topic").await;
+    for (props, queue, kept) in [
+        (vec![("_SYS_MSG_PRIORITY_", "2")], 2, Some("2")),
+        (vec![("_SYS_MSG_PRIORITY_", "9")], 3, Some("9")),
+        (vec![("_SYS_MSG_PRIORITY_", "2"), ("__SHARDINGKEY", "k")], 1, None),
+    ] {
+        let sent = broker.send("TP", 1, &props, "x").await;
+        assert_eq!(sent.number("queueId").unwrap(), queue, "{props:?}");
+        let pulled = broker.pull("TP", queue as i32, 0).await;
+        assert_eq!(messages(&pulled)[0].prop("_SYS_MSG_PRIORITY_"), kept, "{props:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,29 @@ async fn half_and_timer_messages_are_not_stored() {
         assert_eq!(refused.code.0, code, "{props:?}: {}", refused.remark);
         assert!(refused.remark.starts_with(remark), "{props:?}: {}", refused.remark);
     }
+    // The bits of a half or rolled back message without the property; such a record takes no place in a queue.
+    let batch = {
+        let mut body = Vec::new();
+        let entry = oxmq_protocol::message::BatchEntry { flag: 0, body: b"x", properties: b"" };
+        oxmq_protocol::message::batch::encode(&mut body, &entry);
+        body
+    };
+    for flag in ["4", "12"] {
+        for (code, body) in
+            [(RequestCode::SEND_MESSAGE_V2, b"x".as_slice()), (RequestCode::SEND_BATCH_MESSAGE, &batch)]
+        {
+            let more = [("f", flag)];
+            let refused = broker.send_with(code, "TA", 0, &[], body, &more).await;
+            assert_eq!(refused.code.0, 16, "{code} {flag}: {}", refused.remark);
+        }
+    }
+    // Where a message is in light queues is for recovery to believe, so not for clients to say.
+    let mut body = Vec::new();
+    let props = b"INNER_MULTI_DISPATCH\x01%LMQ%a\x02INNER_MULTI_QUEUE_OFFSET\x019\x02";
+    let entry = oxmq_protocol::message::BatchEntry { flag: 0, body: b"x", properties: props };
+    oxmq_protocol::message::batch::encode(&mut body, &entry);
+    let refused = broker.send_with(RequestCode::SEND_BATCH_MESSAGE, "TA", 0, &[], &body, &[]).await;
+    assert_eq!(refused.code.0, 13, "{}", refused.remark);
     assert_eq!(broker.pull("TA", 0, 1).await.code, Code::PULL_NOT_FOUND);
 }
 
