@@ -1,4 +1,4 @@
-//! The checkpoint file: read once, replaced in place. Its 96 bytes lie in one sector.
+//! The checkpoint file: read once, replaced in place. Its 104 bytes lie in one sector.
 
 use std::io;
 use std::path::Path;

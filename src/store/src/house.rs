@@ -96,7 +96,9 @@ impl Core {
             file.now.logics_ts = file.now.logics_ts.max(mark.ts);
             file.now.logics_phy = mark.end as i64;
         }
-        file.now.own = Some(Own { end: mark.end, last_record: mark.last_record, durable: mark.end });
+        let no_queues = !self.queues.any_units();
+        file.now.own =
+            Some(Own { end: mark.end, last_record: mark.last_record, durable: mark.end, no_queues });
         let result = file.save();
         drop(file);
         self.check(result, "write the checkpoint")

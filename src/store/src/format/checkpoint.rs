@@ -4,13 +4,13 @@
 //!  0 physicMsgTimestamp   8 logicsMsgTimestamp   16 indexMsgTimestamp
 //! 24 masterFlushedOffset 32 confirmPhyOffset     40 logicsPhysicalOffset (5.4 and later; 0 before)
 //! 64 our own part, which Java neither reads nor changes:
-//!    u32 "OXMQ", u32 CRC of the 24 bytes that follow, u64 end, u64 last record, u64 durable
+//!    u32 "OXMQ", u32 CRC of the 32 bytes that follow, u64 end, u64 last record, u64 durable, u64 flags (1: no queues)
 //! ```
 
 /// Bytes of the file.
 pub const FILE_LEN: u64 = 4096;
 /// Bytes that are written.
-pub const LEN: usize = 96;
+pub const LEN: usize = 104;
 const OWN: usize = 64;
 const OWN_MAGIC: u32 = u32::from_be_bytes(*b"OXMQ");
 
@@ -42,6 +42,8 @@ pub struct Own {
     pub last_record: u64,
     /// Everything below was synced: damage there is damage, not a torn tail.
     pub durable: u64,
+    /// No queue had a unit: their topics were deleted. Where there is no queue at the next start, none was lost.
+    pub no_queues: bool,
 }
 
 impl Checkpoint {
@@ -60,7 +62,8 @@ impl Checkpoint {
             out[i * 8..][..8].copy_from_slice(&word.to_be_bytes());
         }
         if let Some(own) = self.own {
-            for (i, word) in [own.end, own.last_record, own.durable].iter().enumerate() {
+            for (i, word) in [own.end, own.last_record, own.durable, own.no_queues.into()].iter().enumerate()
+            {
                 out[OWN + 8 + i * 8..][..8].copy_from_slice(&word.to_be_bytes());
             }
             let crc = crc32fast::hash(&out[OWN + 8..]);
@@ -90,6 +93,7 @@ impl Checkpoint {
                 end: word(OWN + 8),
                 last_record: word(OWN + 16),
                 durable: word(OWN + 24),
+                no_queues: word(OWN + 32) & 1 == 1,
             }),
         }
     }
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn our_part_round_trips_and_damage_drops_it() {
-        let own = Some(Own { end: 9, last_record: 5, durable: 7 });
+        let own = Some(Own { end: 9, last_record: 5, durable: 7, no_queues: true });
         let checkpoint = Checkpoint { logics_phy: 9, own, ..Checkpoint::default() };
         let bytes = checkpoint.encode();
         assert_eq!(Checkpoint::decode(&bytes), checkpoint);

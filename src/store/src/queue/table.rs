@@ -40,6 +40,11 @@ impl QueueTable {
         self.topics.write().remove(topic).map(|q| q.into_values().collect()).unwrap_or_default()
     }
 
+    /// Whether any queue has a unit.
+    pub(crate) fn any_units(&self) -> bool {
+        self.topics.read().values().flat_map(BTreeMap::values).any(|q| q.next_offset() > 0)
+    }
+
     /// All handles, as they are now.
     pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
         self.topics.read().values().flat_map(|q| q.values().cloned()).collect()

@@ -148,7 +148,10 @@ impl Unrecovered {
                 None => from = min_phy,
             }
         }
-        if last_end == 0 {
+        // Apache's store moves the one and leaves the other: what OxMQ noted is of before then.
+        let none_before =
+            known.own.is_some_and(|own| own.no_queues && own.end == known.logics_phy.max(0) as u64);
+        if last_end == 0 && !none_before {
             // No queue knows of any record: somebody removed them.
             from = min_phy;
         } else if !plan.known {

@@ -245,6 +245,37 @@ fn a_deleted_topic_begins_anew_and_stays_so_after_a_restart() {
     assert_eq!(store.queue("U", 0).max_offset(), 40);
 }
 
+/// The only topic, too: a store whose queues were all deleted is not one whose queues were lost.
+#[test]
+fn the_last_topic_stays_deleted() {
+    for clean in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = start(small(dir.path()));
+        let queue = store.queue("T", 0);
+        for i in 0..40u8 {
+            store.append(&queue, &draft(&queue, &[i])).unwrap();
+        }
+        store.delete_topic("T").unwrap();
+        if clean {
+            store.shutdown().unwrap();
+        }
+        drop(store);
+        let store = start(small(dir.path()));
+        assert_eq!(store.queue("T", 0).max_offset(), 0, "clean {clean}");
+        let queue = store.queue("T", 0);
+        store.append(&queue, &draft(&queue, b"new")).unwrap();
+        drop(store);
+        let store = start(small(dir.path()));
+        assert_eq!(read_all(&store, &store.queue("T", 0)), [b"new"], "clean {clean}");
+        // Lost queues are made again.
+        store.shutdown().unwrap();
+        drop(store);
+        std::fs::remove_dir_all(dir.path().join("consumequeue")).unwrap();
+        let store = start(small(dir.path()));
+        assert_eq!(read_all(&store, &store.queue("T", 0)), [b"new"], "clean {clean}");
+    }
+}
+
 #[test]
 fn a_folder_has_one_store_and_apaches_small_files() {
     let dir = tempfile::tempdir().unwrap();
