@@ -142,17 +142,17 @@ pub fn delete(call: &Call<'_>) -> Answer {
             gone.extend(retries.into_iter().filter(|name| broker.topics.contains(name)));
         }
     }
-    for name in &gone {
-        broker.topics.delete(name);
-        broker.offsets.remove_topic(name);
-    }
-    // First the names, then the files: a crash in between leaves queues without a topic, not a topic without queues.
-    let saved = broker.topics.save().and_then(|_| broker.offsets.save());
-    saved.map_err(|e| not_saved(&e))?;
+    // Offsets first: in a topic made again they would lead consumers past its first messages.
+    let rest = || {
+        gone.iter().for_each(|name| broker.offsets.remove_topic(name));
+        broker.offsets.save()?;
+        gone.iter().try_for_each(|name| broker.store.delete_topic(name))
+    };
+    broker.topics.delete(&gone, rest).map_err(|e| {
+        tracing::error!(topic, error = %e, "delete a topic");
+        Reply::system_error(format!("delete {topic}: {e}"))
+    })?;
     broker.register.notify_one();
-    for name in &gone {
-        broker.store.delete_topic(name).map_err(|e| Reply::system_error(format!("delete {name}: {e}")))?;
-    }
     Ok(Reply::ok())
 }
 

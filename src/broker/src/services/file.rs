@@ -75,7 +75,18 @@ impl ConfigFile {
     /// Writes what `encode` gives if the state has changed; true when it was written. On an error the state stays
     /// dirty. May block for as long as the disk does.
     pub fn save(&self, encode: impl FnOnce() -> Result<Vec<u8>, json::Error>) -> io::Result<bool> {
+        self.save_after(|| Ok(()), encode)
+    }
+
+    /// The same, after `change`, while nobody else writes the file: it says nothing of the change before that has
+    /// succeeded.
+    pub fn save_after(
+        &self,
+        change: impl FnOnce() -> io::Result<()>,
+        encode: impl FnOnce() -> Result<Vec<u8>, json::Error>,
+    ) -> io::Result<bool> {
         let mut saved = self.saved.lock();
+        change()?;
         // Read before the state: what changes meanwhile is written again.
         let changes = self.changes.load(Ordering::Acquire);
         if changes == *saved {

@@ -272,7 +272,7 @@ impl Topics {
             Arc::new(make(&table)?)
         };
         self.file.touch();
-        let saved = self.save_with(Some(&topic));
+        let saved = self.file.save(|| self.encode(Some(&topic)));
         if let Err(error) = saved {
             // The message itself may still be kept, and the next look at the files tries again.
             tracing::error!(topic = name, %error, "a new topic could not be saved");
@@ -330,14 +330,20 @@ impl Topics {
         changed
     }
 
-    /// Removes a topic. False when there was none.
-    pub fn delete(&self, name: &str) -> bool {
-        let mut table = self.table.write();
-        let gone = table.remove(name).is_some();
-        if gone {
-            self.bump();
-        }
-        gone
+    /// Removes topics, and their messages by `rest`. From the start nobody finds them; the file says so only when `rest`
+    /// has succeeded. So a crash in between leaves a topic without messages, which can be deleted again, and never
+    /// messages without a topic, which would show in the next one of that name. True when the file was written.
+    pub fn delete(&self, names: &[String], rest: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
+        let change = || {
+            {
+                let mut table = self.table.write();
+                if names.iter().filter(|name| table.remove(name.as_str()).is_some()).count() > 0 {
+                    self.bump();
+                }
+            }
+            rest()
+        };
+        self.file.save_after(change, || self.encode(None))
     }
 
     /// A change outside of the table that nameservers must hear of: the broker's permission.
@@ -349,17 +355,15 @@ impl Topics {
     /// Writes the file if anything has changed since it was written. What an operator or a sender was told of must be
     /// saved before the answer.
     pub fn save(&self) -> io::Result<bool> {
-        self.save_with(None)
+        self.file.save(|| self.encode(None))
     }
 
-    /// Writes the table and one topic that is not in it yet.
-    fn save_with(&self, more: Option<&SharedTopic>) -> io::Result<bool> {
-        self.file.save(|| {
-            let (data_version, table) = self.snapshot();
-            let table = table.into_values().chain(more.cloned());
-            let topic_config_table = table.map(|t| (t.topic_name.clone(), TopicConfig::clone(&t))).collect();
-            json::to_vec_pretty(&TopicsFile { data_version, topic_config_table })
-        })
+    /// The file's text: the table, and a topic that is not in it yet.
+    fn encode(&self, more: Option<&SharedTopic>) -> Result<Vec<u8>, json::Error> {
+        let (data_version, table) = self.snapshot();
+        let table = table.into_values().chain(more.cloned());
+        let topic_config_table = table.map(|t| (t.topic_name.clone(), TopicConfig::clone(&t))).collect();
+        json::to_vec_pretty(&TopicsFile { data_version, topic_config_table })
     }
 
     fn put(&self, table: &mut Table, topic: SharedTopic) {

@@ -119,6 +119,39 @@ async fn a_deleted_topic_is_gone_with_its_messages_and_offsets() {
     assert_eq!(crate::setup::bodies(&broker.pull("TA", 0, 0).await), ["new"]);
 }
 
+/// The same where the broker dies between two steps of the deletion.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_cut_short_shows_no_old_messages() {
+    let broker = Fixture::start().await;
+    for i in 0..20 {
+        broker.send("TA", 0, &[], &format!("old {i}")).await;
+    }
+    let copy = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let inside = broker.running.broker();
+    let cut = || {
+        inside.store.delete_topic("TA")?;
+        copy_folder(broker.folder.path(), copy.path());
+        Ok(())
+    };
+    inside.topics.delete(&["TA".to_owned()], cut).unwrap();
+
+    let again = Fixture::start_in(copy, |_| {}).await;
+    again.send("TA", 0, &[], "new").await;
+    assert_eq!(crate::setup::bodies(&again.pull("TA", 0, 0).await), ["new"]);
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_are_made_changed_and_deleted() {
     let broker = Fixture::start().await;

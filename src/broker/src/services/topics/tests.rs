@@ -201,7 +201,9 @@ fn updates_bump_the_version_only_when_something_changes() {
         assert_eq!(got, changed.map_err(str::to_owned), "step {step}");
         assert_eq!(topics.version().counter, counter, "step {step}");
     }
-    assert!(topics.delete("T") && !topics.delete("T"));
+    for written in [true, false] {
+        assert_eq!(topics.delete(&["T".to_owned(), "NOPE".to_owned()], || Ok(())).ok(), Some(written));
+    }
     assert_eq!(topics.version().counter, 5);
     topics.touch();
     assert_eq!(topics.version().counter, 6);
@@ -267,4 +269,23 @@ fn a_damaged_file_stops_the_start() {
     assert_eq!(topics.version().counter, 9);
     let loaded = topics.get("X").expect("from backup");
     assert_eq!((loaded.topic_name.as_str(), loaded.read_queue_nums), ("X", 16));
+}
+
+/// The file forgets a topic only after its messages are gone; nobody finds it meanwhile.
+#[test]
+fn a_topic_is_deleted_after_its_messages() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("topics.json");
+    let file = ConfigFile::new(folder.path(), "topics.json");
+    let topics = Topics::open(&options(), file, Arc::new(ManualClock::new(1_000))).expect("no file yet");
+    topics.create_for_send("T", "TBW102", 4, 0, true);
+    let on_disk = || std::fs::read_to_string(&path).expect("file").contains("\"T\"");
+    let names = ["T".to_owned()];
+    let done = topics.delete(&names, || {
+        assert!(on_disk() && !topics.contains("T"));
+        Err(io::Error::other("the disk fails"))
+    });
+    assert!(done.is_err() && on_disk());
+    assert!(topics.delete(&names, || Ok(())).expect("writes"));
+    assert!(!on_disk());
 }
