@@ -90,6 +90,17 @@ class SendTest extends ClientTest {
     }
 
     @Test
+    void aMessageIsFoundByItsOffsetId() throws Exception {
+        cluster().topic(topic, 1);
+        DefaultMQProducer producer = producer();
+        SendResult result = producer.send(new Message(topic, "TagA", "key", bytes("found")));
+        MessageExt found = producer.viewMessage(topic, result.getOffsetMsgId());
+        assertEquals("found", Received.text(found));
+        assertEquals(result.getQueueOffset(), found.getQueueOffset());
+        assertEquals("TagA", found.getTags());
+    }
+
+    @Test
     void asyncSends() throws Exception {
         cluster().topic(topic, 4);
         DefaultMQProducer producer = producer();
