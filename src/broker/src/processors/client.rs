@@ -8,7 +8,7 @@ use oxmq_protocol::body::heartbeat::{CheckClientRequestBody, ConsumeType, Consum
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::header::client::{ConsumerGroup, UnregisterClient};
 use oxmq_protocol::json;
-use oxmq_protocol::message::sysflag;
+use oxmq_protocol::message::{sysflag, topic};
 
 use crate::broker::Settings;
 use crate::dispatch::Call;
@@ -16,7 +16,6 @@ use crate::notify;
 use crate::reply::{Answer, Reply};
 use crate::services::client::Client;
 use crate::services::consumers::{Registered, Registration};
-use crate::services::names;
 
 /// Serves 34. There is no refusal: groups that may not be are passed over.
 pub fn heartbeat(call: &Call<'_>) -> Answer {
@@ -60,7 +59,7 @@ fn register(
     let group = broker.find_group(&consumer.group_name)?;
     let order = consumer.subscription_data_set.iter().any(|s| broker.topics.is_order(&s.topic));
     let sys_flag = if consumer.unit_mode { sysflag::topic::UNIT_SUB } else { 0 };
-    let retry = names::retry_topic(&consumer.group_name);
+    let retry = topic::retry_of(&consumer.group_name);
     if broker.topics.keep_retry_topic(&retry, group.retry_queue_nums, order, sys_flag) {
         broker.topics_changed();
     }

@@ -8,16 +8,16 @@ use oxmq_protocol::header::admin::{
     DeleteSubscriptionGroup, GetAllSubscriptionGroup, GroupAsked, UpdateGroupForbidden,
 };
 use oxmq_protocol::json;
+use oxmq_protocol::message::topic;
 
 use super::topic_admin::{not_saved, page};
 use crate::Broker;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
-use crate::services::names;
 
 fn check(group: &SubscriptionGroupConfig) -> Result<(), Reply> {
-    names::check_group(group.group_name.as_deref().unwrap_or_default())
-        .map_err(|e| Reply::because(Code::INVALID_PARAMETER, e.to_string()))
+    let name = group.group_name.as_deref().unwrap_or_default();
+    topic::check_group(name).map_err(|e| Reply::because(Code::INVALID_PARAMETER, e.group_remark(name)))
 }
 
 fn put(broker: &Broker, list: Vec<SubscriptionGroupConfig>) -> Answer {

@@ -22,7 +22,6 @@ use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
 use crate::processors::outgoing::{self, Found, Priority};
 use crate::reply::{FAQ, Reply, send_late};
-use crate::services::names as rules;
 use crate::services::topics::perm;
 
 /// Ordinal of V3_4_9: since then clients say how often a message may be retried.
@@ -135,10 +134,10 @@ fn check(
         let remark = format!("the broker[{}] sending message is forbidden", broker.identity.ip);
         return Err(Reply::because(Code::NO_PERMISSION, remark).into());
     }
-    if let Err(illegal) = rules::check_topic(name) {
-        return Err(Reply::because(Code::INVALID_PARAMETER, illegal.to_string()).into());
+    if let Err(illegal) = topic::check(name) {
+        return Err(Reply::because(Code::INVALID_PARAMETER, illegal.topic_remark(name)).into());
     }
-    if rules::is_send_forbidden(name) {
+    if topic::is_not_sendable(name) {
         let remark = format!("Sending message to topic[{name}] is forbidden.");
         return Err(Reply::because(Code::NO_PERMISSION, remark).into());
     }

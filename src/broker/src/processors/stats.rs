@@ -11,6 +11,7 @@ use oxmq_protocol::body::stats::{ConsumeStats, OffsetWrapper, TopicOffset, Topic
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::header::admin::{GetConsumeStats, GroupAsked, QuerySubscription, TopicAsked};
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup};
+use oxmq_protocol::message::topic;
 
 use super::topic_admin::TopicList;
 use crate::Broker;
@@ -192,7 +193,7 @@ pub fn all_delay_offsets(call: &Call<'_>) -> Answer {
 pub(super) fn schedule_offsets(broker: &Broker) -> HashMap<String, String> {
     let levels = broker.progress.levels();
     let text = |level: i32, next: i64| {
-        let queue = broker.store.find_queue(crate::services::names::SCHEDULE_TOPIC, level - 1);
+        let queue = broker.store.find_queue(topic::SCHEDULE, level - 1);
         format!("{next},{}", queue.map_or(0, |q| q.max_offset()))
     };
     levels

@@ -9,12 +9,13 @@ use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::header::admin::{CreateTopic, GetAllTopicConfig, TopicAsked};
 use oxmq_protocol::json;
+use oxmq_protocol::message::topic as names;
 use serde::{Deserialize, Serialize};
 
 use crate::Broker;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
-use crate::services::{names, topics};
+use crate::services::topics;
 
 /// Queues that a topic may have. Apache has no limit, and a topic of 2,147,483,647 queues stops it.
 pub const QUEUES_MAX: i32 = 65_536;
@@ -63,7 +64,8 @@ fn check_name(broker: &Broker, name: &str) -> Result<(), Reply> {
 
 fn check(broker: &Broker, topic: &TopicConfig) -> Result<(), Reply> {
     let invalid = |remark: String| Reply::because(Code::INVALID_PARAMETER, remark);
-    names::check_topic(&topic.topic_name).map_err(|e| invalid(e.to_string()))?;
+    let name = topic.topic_name.as_str();
+    names::check(name).map_err(|e| invalid(e.topic_remark(name)))?;
     check_name(broker, &topic.topic_name)?;
     let mixed = topic.attributes.get("+message.type").is_some_and(|t| t == "MIXED");
     if mixed && !broker.settings.load().broker.enable_mixed_message_type {

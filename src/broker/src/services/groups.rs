@@ -8,11 +8,11 @@ use oxmq_base::clock::SharedClock;
 use oxmq_protocol::body::data_version::DataVersion;
 use oxmq_protocol::body::group::{SubscriptionGroupConfig, SubscriptionGroupWrapper};
 use oxmq_protocol::json;
+use oxmq_protocol::message::topic as names;
 use parking_lot::{Mutex, RwLock};
 
 use super::attributes::{self, AttributeError};
 use super::file::{ConfigFile, LoadError};
-use super::names;
 
 /// A group's configuration, shared by its readers.
 pub type SharedGroup = Arc<SubscriptionGroupConfig>;

@@ -9,7 +9,6 @@ pub mod file;
 pub mod groups;
 pub mod hold;
 pub mod locks;
-pub mod names;
 pub mod offsets;
 pub mod producers;
 pub mod progress;

@@ -11,12 +11,12 @@ use oxmq_base::clock::SharedClock;
 use oxmq_protocol::body::data_version::DataVersion;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::json;
+use oxmq_protocol::message::topic as names;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, AttributeError, Attributes};
 use super::file::{ConfigFile, LoadError};
-use super::names;
 
 /// A topic's configuration, shared by its readers.
 pub type SharedTopic = Arc<TopicConfig>;
@@ -112,14 +112,14 @@ fn system_topics(o: &TopicOptions) -> Vec<TopicConfig> {
     let inherited = |open: bool| perm::INHERIT | if open { RW } else { 0 };
     let mut topics = vec![config("SELF_TEST_TOPIC", 1, RW)];
     if o.auto_create {
-        topics.push(config(names::AUTO_CREATE_TOPIC, o.default_topic_queue_nums, perm::INHERIT | RW));
+        topics.push(config(names::AUTO_CREATE, o.default_topic_queue_nums, perm::INHERIT | RW));
     }
     topics.extend([
         config("BenchmarkTest", 1024, RW),
         config(&o.cluster_name, QUEUES_DEFAULT, inherited(o.cluster_topic)),
         config(&o.broker_name, 1, inherited(o.broker_topic)),
         config("OFFSET_MOVED_EVENT", 1, RW),
-        config(names::SCHEDULE_TOPIC, SCHEDULE_QUEUES, RW),
+        config(names::SCHEDULE, SCHEDULE_QUEUES, RW),
     ]);
     topics.extend(o.trace_topic.as_deref().map(|name| config(name, 1, RW)));
     topics.extend([
@@ -141,7 +141,7 @@ impl Topics {
     /// The system topics, with what `file` holds put over them.
     pub fn open(options: &TopicOptions, file: ConfigFile, clock: SharedClock) -> Result<Self, LoadError> {
         let made = system_topics(options);
-        let system = names::SYSTEM_TOPICS.iter().copied().chain(made.iter().map(|t| t.topic_name.as_str()));
+        let system = names::SYSTEM.iter().copied().chain(made.iter().map(|t| t.topic_name.as_str()));
         let system = system.map(Box::from).collect();
         let mut table: Table =
             made.into_iter().map(|t| (t.topic_name.as_str().into(), Arc::new(t))).collect();
@@ -191,7 +191,7 @@ impl Topics {
 
     /// Whether the name is reserved.
     pub fn is_system(&self, name: &str) -> bool {
-        self.system.contains(name) || name.starts_with(names::SYSTEM_TOPIC_PREFIX)
+        self.system.contains(name) || name.starts_with(names::SYSTEM_PREFIX)
     }
 
     /// The reserved names, sorted.
@@ -226,7 +226,7 @@ impl Topics {
         sys_flag: i32,
         auto_create: bool,
     ) -> Option<(SharedTopic, bool)> {
-        let may = auto_create || default_topic != names::AUTO_CREATE_TOPIC;
+        let may = auto_create || default_topic != names::AUTO_CREATE;
         self.get_or_create(name, |table| {
             let default = table.get(default_topic).filter(|d| may && d.perm & perm::INHERIT != 0)?;
             let queues = client_queue_nums.min(default.write_queue_nums).max(0);

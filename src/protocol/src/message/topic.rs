@@ -50,7 +50,8 @@ pub const ROCKSDB_CHECKPOINT: &str = "CHECKPOINT_TOPIC";
 /// Arbitrary delays.
 pub const TIMER: &str = "rmq_sys_wheel_timer";
 
-const SYSTEM: &[&str] = &[
+/// Names that every broker reserves, with or without such a topic. Java: `TopicValidator.SYSTEM_TOPIC_SET`.
+pub const SYSTEM: &[&str] = &[
     AUTO_CREATE,
     SCHEDULE,
     BENCHMARK,
@@ -65,6 +66,7 @@ const SYSTEM: &[&str] = &[
     ROCKSDB_CHECKPOINT,
 ];
 
+/// Topics that clients may not send to. Java: `TopicValidator.NOT_ALLOWED_SEND_TOPIC_SET`.
 const NOT_SENDABLE: &[&str] = &[
     SCHEDULE,
     TRANS_HALF,
@@ -200,9 +202,44 @@ mod tests {
         assert!(is_system("rmq_sys_wheel_timer") && is_system("TBW102") && !is_system("T"));
         assert!(is_not_sendable(SCHEDULE) && !is_not_sendable(AUTO_CREATE));
         assert_eq!(check_group(&"g".repeat(121)), Err(NameError::TooLong));
-        assert_eq!(
-            NameError::Characters.topic_remark("a b"),
-            "The specified topic: a b, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-        );
+    }
+
+    /// Operators grep for these.
+    #[test]
+    fn remarks_are_those_of_topic_validator() {
+        let (long, dead, group) = ("a".repeat(128), dlq_of(&"g".repeat(251)), "g".repeat(121));
+        for (topic, remark) in [
+            ("", "The specified topic is blank."),
+            (" \t", "The specified topic is blank."),
+            (
+                "T A!",
+                "The specified topic: T A!, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$",
+            ),
+            (
+                "T.A",
+                "The specified topic: T.A, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$",
+            ),
+            (&long, &format!("The specified topic: {long}, is longer than topic max length: 127") as &str),
+            (
+                &dead,
+                &format!(
+                    "The specified topic is DLQ or Retry topic: {dead}, and it's longer than topic max length: 255"
+                ),
+            ),
+        ] {
+            assert_eq!(check(topic).err().map(|e| e.topic_remark(topic)).as_deref(), Some(remark));
+        }
+        for (name, remark) in [
+            ("", "The specified group is blank."),
+            (
+                "g@h",
+                "The specified group: g@h, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$",
+            ),
+            (&group, &format!("The specified group: {group}, is longer than group max length: 120") as &str),
+        ] {
+            assert_eq!(check_group(name).err().map(|e| e.group_remark(name)).as_deref(), Some(remark));
+        }
+        assert_eq!(check(&retry_of(&"g".repeat(248))), Ok(()));
+        assert_eq!(check_group(&"g".repeat(120)), Ok(()));
     }
 }
