@@ -14,7 +14,7 @@ use oxmq_remoting::server::{Request, Service};
 use oxmq_remoting::{Conn, Outbox, OwnedFrame};
 
 use crate::processors as p;
-use crate::reply::{Answer, Reply};
+use crate::reply::{Answer, Reply, send_late};
 use crate::state::Namesrv;
 use crate::worker::Worker;
 
@@ -141,8 +141,8 @@ impl Service for Front {
 pub fn serve_late(namesrv: &Namesrv, conn: &Conn, handle: fn(&Call<'_>) -> Answer, request: &OwnedFrame) {
     let Ok(head) = request.head() else { return };
     let (Ok(reply) | Err(reply)) = handle(&Call { namesrv, conn, head: &head, body: request.body() });
-    if !head.is_oneway() && !conn.send(reply.frame(namesrv.serialize, head.opaque)) {
-        tracing::debug!(peer = %conn.peer(), "answer dropped: the connection is closed or does not read");
+    if !head.is_oneway() {
+        send_late(conn, reply.frame(namesrv.serialize, head.opaque));
     }
 }
 

@@ -10,6 +10,7 @@ mod connection;
 mod frame_task;
 mod outbox;
 mod registry;
+pub mod reply;
 mod scratch;
 pub mod server;
 pub mod tls;
