@@ -123,8 +123,8 @@ impl Broker {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The group's configuration, created where that is allowed: every look-up of Apache's does so.
-    pub fn find_group(&self, name: &str) -> Option<SharedGroup> {
+    /// The group's configuration, created where that is allowed: every look-up of Apache's does so. `client` is who asks.
+    pub fn find_group(&self, name: &str, client: SocketAddr) -> Option<SharedGroup> {
         if let Some(group) = self.groups.get(name) {
             return Some(group);
         }
@@ -137,6 +137,7 @@ impl Broker {
         };
         let group = self.groups.find_or_create(name, auto);
         if group.is_some() {
+            tracing::info!(group = name, %client, "create group");
             self.persist.notify_one();
         }
         group
@@ -149,10 +150,17 @@ impl Broker {
     }
 
     /// A group's retry or dead-letter topic, created where missing; that waits for the disk.
-    pub fn create_back_topic(&self, name: &str, queues: i32, sys_flag: i32) -> Result<SharedTopic, Reply> {
+    pub fn create_back_topic(
+        &self,
+        name: &str,
+        queues: i32,
+        sys_flag: i32,
+        client: SocketAddr,
+    ) -> Result<SharedTopic, Reply> {
         match self.topics.create_for_send_back(name, queues, sys_flag) {
             Some((topic, changed)) => {
                 if changed {
+                    tracing::info!(topic = name, queues, %client, "create topic");
                     self.topics_changed();
                 }
                 Ok(topic)

@@ -33,8 +33,15 @@ impl Service for Front {
     fn closed(&self, conn: &Conn) {
         self.0.connections.closed(conn);
         self.0.waiting.closed(conn.id());
-        self.0.producers.closed(conn.id());
+        let left = self.0.producers.closed(conn.id());
+        if !left.is_empty() {
+            tracing::info!(client = %conn.peer(), groups = notify::list(&left), "producer disconnected");
+        }
         let departures = self.0.consumers.closed(conn.id());
+        if !departures.left.is_empty() {
+            let left = departures.left.iter().map(|(_, group)| group);
+            tracing::info!(client = %conn.peer(), groups = notify::list(left), "consumer disconnected");
+        }
         notify::consumers_changed(&self.0, &departures.notices);
     }
 }

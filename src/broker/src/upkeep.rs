@@ -65,6 +65,13 @@ async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
                 conn.close();
             }
         }
+        for (id, group) in &departures.left {
+            tracing::info!(
+                connection = id,
+                group = &**group,
+                "consumer has left: it was silent for too long"
+            );
+        }
         notify::consumers_changed(&broker, &departures.notices);
         broker.locks.expire();
         broker.rates.sample(broker.clock.mono_ms());

@@ -33,12 +33,16 @@ pub fn heartbeat(call: &Call<'_>) -> Answer {
     for consumer in &data.consumer_data_set {
         if let Some(registered) = register(call, &settings, &data, consumer, &client) {
             sub_change |= registered.sub_change;
+            log(consumer, &client, &registered);
             notify::consumers_changed(call.broker, &registered.notice);
         }
     }
     if settings.broker.enable_register_producer || !settings.broker.reject_transaction_message {
         for producer in &data.producer_data_set {
-            call.broker.producers.register(&producer.group_name, &client);
+            if call.broker.producers.register(&producer.group_name, &client) {
+                let id = &*client.client_id;
+                tracing::info!(group = producer.group_name, id, client = %client.peer, "producer registered");
+            }
         }
     }
     Ok(Reply::ok().field("IS_SUPPORT_HEART_BEAT_V2", true).field("IS_SUB_CHANGE", sub_change))
@@ -56,11 +60,12 @@ fn register(
     if settings.broker.reject_pull_consumer_enable && consumer.consume_type == Some(ConsumeType::Actively) {
         return None;
     }
-    let group = broker.find_group(&consumer.group_name)?;
+    let group = broker.find_group(&consumer.group_name, client.peer)?;
     let order = consumer.subscription_data_set.iter().any(|s| broker.topics.is_order(&s.topic));
     let sys_flag = if consumer.unit_mode { sysflag::topic::UNIT_SUB } else { 0 };
     let retry = topic::retry_of(&consumer.group_name);
     if broker.topics.keep_retry_topic(&retry, group.retry_queue_nums, order, sys_flag) {
+        tracing::info!(topic = retry, order, client = %client.peer, "create or change retry topic");
         broker.topics_changed();
     }
     let without_sub = data.heartbeat_fingerprint != 0 && data.without_sub;
@@ -76,12 +81,33 @@ fn register(
     }))
 }
 
+fn log(consumer: &ConsumerData, client: &Client, registered: &Registered) {
+    let (group, id) = (&*consumer.group_name, &*client.client_id);
+    if registered.joined {
+        let model = consumer.message_model;
+        tracing::info!(group, id, client = %client.peer, ?model, "consumer joined");
+    }
+    let topics = &registered.topics;
+    for (topics, what) in [
+        (&topics.added, "subscription: topics added"),
+        (&topics.removed, "subscription: topics removed"),
+        (&topics.replaced, "subscription: expressions changed"),
+    ] {
+        if !topics.is_empty() {
+            tracing::info!(group, id, client = %client.peer, topics = notify::list(topics), "{what}");
+        }
+    }
+}
+
 /// Serves 35.
 pub fn unregister(call: &Call<'_>) -> Answer {
     let header: UnregisterClient<'_> = call.header()?;
     let connection = call.conn.id();
     if let Some(group) = header.producer_group {
-        call.broker.producers.unregister(&group.to_str(), connection);
+        let group = group.to_str();
+        if call.broker.producers.unregister(&group, connection) {
+            tracing::info!(group = &*group, client = %call.conn.peer(), "producer unregistered");
+        }
     }
     if let Some(group) = header.consumer_group {
         let group = group.to_str();
@@ -89,6 +115,9 @@ pub fn unregister(call: &Call<'_>) -> Answer {
         let config = call.broker.groups.get(&group);
         let notify = config.is_none_or(|c| c.notify_consumer_ids_changed_enable);
         let departures = call.broker.consumers.unregister(&group, connection, notify);
+        if !departures.left.is_empty() {
+            tracing::info!(group = &*group, client = %call.conn.peer(), "consumer left");
+        }
         notify::consumers_changed(call.broker, &departures.notices);
     }
     Ok(Reply::ok())

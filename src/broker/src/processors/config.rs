@@ -1,7 +1,7 @@
 //! Settings while the broker runs: UPDATE_BROKER_CONFIG (25), GET_BROKER_CONFIG (26). Java: `AdminBrokerProcessor`,
 //! `Configuration`.
 
-use oxmq_base::config::REFUSED;
+use oxmq_base::config::{REFUSED, shown};
 use oxmq_base::properties;
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::json;
@@ -12,9 +12,12 @@ use crate::reply::{Answer, Reply};
 /// Keys that no request may set, besides those that `configBlackList` names.
 const FORBIDDEN: [&str; 3] = ["brokerConfigPath", "rocketmqHome", "configBlackList"];
 
-/// Serves 26: every key with its value in force, sorted; the version counts the changes since the start.
+/// Serves 26: every key with its value in force, sorted; the version counts the changes since the start. Keys with dots
+/// are system properties with Apache, and not among them; secrets are hidden.
 pub fn get(call: &Call<'_>) -> Answer {
-    let mut entries = call.broker.settings.load().entries();
+    let settings = call.broker.settings.load();
+    let mut entries = settings.entries();
+    entries.retain(|(key, _)| !key.contains('.') || settings.unknown.contains_key(key));
     entries.sort();
     let text: String = entries.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     let version = json::to_vec(&*call.broker.config_version.lock())?;
@@ -35,6 +38,9 @@ pub fn update(call: &Call<'_>) -> Answer {
     let old = broker.settings.load_full();
     let blacklist = old.broker.get("configBlackList").unwrap_or_default();
     let mut new = (*old).clone();
+    // Whoever sends back what 26 showed means the secret that it hides.
+    let hidden = |key: &str, value: &str| shown(key, "secret") == value && value != "secret";
+    let entries: Vec<_> = entries.into_iter().filter(|e| !hidden(&e.key, &e.value)).collect();
     for entry in &entries {
         let key = entry.key.as_str();
         if FORBIDDEN.contains(&key) || blacklist.split(';').any(|k| k == key) {

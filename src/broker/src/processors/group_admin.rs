@@ -41,7 +41,7 @@ pub fn update(call: &Call<'_>) -> Answer {
         return Ok(Reply::ok());
     };
     check(&group)?;
-    tracing::info!(group = group.group_name, client = %call.conn.peer(), "group is created or changed");
+    tracing::info!(group = group.group_name, client = %call.conn.peer(), "create or change group");
     put(call.broker, vec![group])
 }
 
@@ -49,7 +49,7 @@ pub fn update(call: &Call<'_>) -> Answer {
 pub fn update_list(call: &Call<'_>) -> Answer {
     let body: SubscriptionGroupList = call.json()?;
     body.group_config_list.iter().try_for_each(check)?;
-    tracing::info!(groups = body.group_config_list.len(), client = %call.conn.peer(), "groups are created or changed");
+    tracing::info!(groups = body.group_config_list.len(), client = %call.conn.peer(), "create or change groups");
     put(call.broker, body.group_config_list)
 }
 
@@ -73,7 +73,7 @@ pub fn all(call: &Call<'_>) -> Answer {
 /// Serves GET_SUBSCRIPTIONGROUP_CONFIG (352). Like every look-up it creates a group that may be.
 pub fn get(call: &Call<'_>) -> Answer {
     let name = call.header::<GroupAsked>()?.group;
-    match call.broker.find_group(&name) {
+    match call.broker.find_group(&name, call.conn.peer()) {
         Some(group) => Reply::json(&*group),
         None => Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, "No group in this broker")),
     }
@@ -84,7 +84,7 @@ pub fn get(call: &Call<'_>) -> Answer {
 pub fn delete(call: &Call<'_>) -> Answer {
     let broker = call.broker;
     let header: DeleteSubscriptionGroup = call.header()?;
-    tracing::info!(group = header.group_name, client = %call.conn.peer(), "group is deleted");
+    tracing::info!(group = header.group_name, client = %call.conn.peer(), "delete group");
     broker.groups.delete(&header.group_name);
     if header.clean_offset {
         broker.offsets.remove_group(&header.group_name);
@@ -103,6 +103,7 @@ pub fn forbidden(call: &Call<'_>) -> Answer {
             group = header.group,
             topic = header.topic,
             readable,
+            client = %call.conn.peer(),
             "reading is allowed or forbidden"
         );
         groups.set_read_forbidden(&header.group, &header.topic, !readable);

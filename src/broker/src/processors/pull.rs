@@ -116,7 +116,7 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         return Err(refuse(Code::NO_PERMISSION, forbidden::BROKER, remark));
     }
     let group_name = header.consumer_group.to_str();
-    let Some(group) = broker.find_group(&group_name) else {
+    let Some(group) = broker.find_group(&group_name, call.conn.peer()) else {
         let remark = format!("subscription group [{group_name}] does not exist, {FAQ}");
         return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use oxmq_protocol::body::runtime::KvTable;
+use oxmq_protocol::frame::VERSION;
 use oxmq_protocol::message::RecordView;
 
 use super::stats::schedule_offsets;
@@ -63,6 +64,7 @@ pub fn info(call: &Call<'_>) -> Answer {
     log(broker, &broker.settings.load(), &mut put);
     capacities(&broker.settings.load(), &mut put);
     put("brokerActive", "true".to_owned());
+    put("brokerVersion", VERSION.to_string());
     put("bootTimestamp", broker.boot_ms.to_string());
     put("runtime", runtime_text(broker.clock.wall_ms() - broker.boot_ms));
     Reply::json(&body)

@@ -228,7 +228,7 @@ fn send_one<'s>(
         if call.lane == Lane::Inline && !broker.topics.contains(&name) {
             return Err(NotSent::Later);
         }
-        broker.create_back_topic(&name, 1, 0)?;
+        broker.create_back_topic(&name, 1, 0, call.conn.peer())?;
         uniq_key = locate(props, names::UNIQ_KEY);
     }
     match found.priority(topic.write_queue_nums) {
@@ -344,7 +344,7 @@ fn to_dead_letters(
     reconsume_times: i32,
 ) -> Result<bool, Reply> {
     let broker = call.broker;
-    let Some(config) = broker.find_group(group) else {
+    let Some(config) = broker.find_group(group, call.conn.peer()) else {
         let remark = format!("subscription group not exist, {group} {FAQ}");
         return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };

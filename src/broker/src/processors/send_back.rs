@@ -21,7 +21,7 @@ pub fn handle(call: &Call<'_>) -> Answer {
     let broker = call.broker;
     let settings = broker.settings.load();
     let header: SendBack = call.header()?;
-    let Some(group) = broker.find_group(&header.group) else {
+    let Some(group) = broker.find_group(&header.group, call.conn.peer()) else {
         let remark = format!("subscription group not exist, {} {FAQ}", header.group);
         return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };
@@ -35,7 +35,7 @@ pub fn handle(call: &Call<'_>) -> Answer {
     }
     let retry_topic = topic::retry_of(&header.group);
     let sys_flag = if header.unit_mode { sysflag::topic::UNIT_SUB } else { 0 };
-    let retry = broker.create_back_topic(&retry_topic, group.retry_queue_nums, sys_flag)?;
+    let retry = broker.create_back_topic(&retry_topic, group.retry_queue_nums, sys_flag, call.conn.peer())?;
     if retry.perm & perm::WRITE == 0 {
         let remark = format!("the topic[{retry_topic}] sending message is forbidden");
         return Err(Reply::because(Code::NO_PERMISSION, remark));
@@ -67,7 +67,7 @@ pub fn handle(call: &Call<'_>) -> Answer {
     let dead = record.reconsume_times() >= max || header.delay_level < 0;
     let (name, queue_id, level) = if dead {
         let name = topic::dlq_of(&header.group);
-        broker.create_back_topic(&name, 1, 0)?;
+        broker.create_back_topic(&name, 1, 0, call.conn.peer())?;
         properties::set(&mut props, names::DELAY, b"0");
         (name, 0, 0)
     } else {

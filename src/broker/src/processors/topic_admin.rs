@@ -114,7 +114,9 @@ pub fn update(call: &Call<'_>) -> Answer {
         write_queue_nums: header.write_queue_nums,
     };
     check(call.broker, &topic)?;
-    tracing::info!(topic = topic.topic_name, client = %call.conn.peer(), "topic is created or changed");
+    let (read, write, perm) = (topic.read_queue_nums, topic.write_queue_nums, topic.perm);
+    let client = call.conn.peer();
+    tracing::info!(topic = topic.topic_name, read, write, perm, %client, "create or change topic");
     put(call.broker, vec![topic])
 }
 
@@ -123,7 +125,7 @@ pub fn update(call: &Call<'_>) -> Answer {
 pub fn update_list(call: &Call<'_>) -> Answer {
     let body: CreateTopicList = call.json()?;
     body.topic_config_list.iter().try_for_each(|topic| check(call.broker, topic))?;
-    tracing::info!(topics = body.topic_config_list.len(), client = %call.conn.peer(), "topics are created or changed");
+    tracing::info!(topics = body.topic_config_list.len(), client = %call.conn.peer(), "create or change topics");
     put(call.broker, body.topic_config_list)
 }
 
@@ -135,7 +137,7 @@ pub fn delete(call: &Call<'_>) -> Answer {
         return Err(Reply::because(Code::INVALID_PARAMETER, "The specified topic is blank."));
     }
     check_name(broker, &topic)?;
-    tracing::info!(topic, client = %call.conn.peer(), "topic is deleted");
+    tracing::info!(topic, client = %call.conn.peer(), "delete topic");
     let mut gone = vec![topic.clone()];
     if broker.settings.load().broker.clear_retry_topic_when_delete_topic {
         for group in broker.offsets.groups_of(&topic) {

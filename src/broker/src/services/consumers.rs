@@ -53,17 +53,39 @@ pub struct Registration<'a> {
 /// What came of a registration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Registered {
-    /// A new member, or a topic came or went.
-    pub changed: bool,
+    /// A new member.
+    pub joined: bool,
+    /// What became of the group's subscriptions.
+    pub topics: TopicChanges,
     /// The answer's IS_SUB_CHANGE: the client should send its subscriptions.
     pub sub_change: bool,
     /// Whom to tell.
     pub notice: Option<Notice>,
 }
 
+impl Registered {
+    /// A new member, or a topic came or went: what the group's members are told of.
+    pub fn changed(&self) -> bool {
+        self.joined || !self.topics.added.is_empty() || !self.topics.removed.is_empty()
+    }
+}
+
+/// Topics of a group that a heartbeat changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct TopicChanges {
+    /// Subscribed now.
+    pub added: Vec<Arc<str>>,
+    /// Not any more.
+    pub removed: Vec<Arc<str>>,
+    /// With another expression than before.
+    pub replaced: Vec<Arc<str>>,
+}
+
 /// What an expiry or a closed connection leads to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Departures {
+    /// Who has left which group.
+    pub left: Vec<(ConnectionId, Arc<str>)>,
     /// Connections that fell silent and are to be closed.
     pub close: Vec<ConnectionId>,
     /// Whom to tell.
@@ -214,13 +236,15 @@ impl Consumers {
         if joined {
             by_connection.entry(r.client.connection).or_default().push(name.clone());
         }
-        let resubscribed = match r.subscriptions {
+        let topics = match r.subscriptions {
             Some(list) => update_subscriptions(group, by_topic, weight, list),
-            None => false,
+            None => TopicChanges::default(),
         };
-        let changed = joined || resubscribed;
-        let notice = if changed && r.notify { group.notice() } else { None };
-        Registered { changed, sub_change, notice }
+        let mut registered = Registered { joined, topics, sub_change, notice: None };
+        if r.notify && registered.changed() {
+            registered.notice = group.notice();
+        }
+        registered
     }
 
     /// A client leaves a group by request. `notify` is the group's `notifyConsumerIdsChangedEnable`.
@@ -228,7 +252,9 @@ impl Consumers {
         let mut tables = self.tables.write();
         let mut out = Departures::default();
         let Some(state) = tables.groups.get_mut(group) else { return out };
-        state.members.remove(&connection);
+        if state.members.remove(&connection).is_some() {
+            out.left.push((connection, state.name.clone()));
+        }
         // Java tells the others even when the one who asked was not a member.
         out.notices.extend(if notify { state.notice() } else { None });
         tables.forget_connection(connection, |g| **g == *group);
@@ -245,6 +271,7 @@ impl Consumers {
             state.members.remove(&connection);
             out.notices.extend(state.notice());
             out.emptied.extend(tables.remove_if_empty(&name));
+            out.left.push((connection, name));
         }
         out
     }
@@ -273,7 +300,11 @@ impl Consumers {
         for (connection, left) in &gone {
             tables.forget_connection(*connection, |group| left.contains(group));
         }
-        out.close.extend(gone.into_keys());
+        for (connection, groups) in gone {
+            out.close.push(connection);
+            out.left.extend(groups.into_iter().map(|group| (connection, group)));
+        }
+        out.left.sort_unstable();
         changed.sort_unstable();
         for name in changed {
             out.notices.extend(tables.groups.get(&name).and_then(Group::notice));
@@ -357,8 +388,8 @@ fn update_subscriptions(
     by_topic: &mut HashMap<Arc<str>, HashSet<Arc<str>>>,
     weight: &mut usize,
     list: &[SubscriptionData],
-) -> bool {
-    let mut changed = false;
+) -> TopicChanges {
+    let mut changes = TopicChanges::default();
     for sub in list.iter().take(SUBSCRIPTIONS_MAX) {
         let old = group.subscriptions.get(sub.topic.as_str());
         if old.is_some_and(|old| sub.sub_version <= old.version()) {
@@ -377,12 +408,17 @@ fn update_subscriptions(
         *weight = sum;
         let new = Arc::new(new);
         match group.subscriptions.get_mut(sub.topic.as_str()) {
-            Some(old) => *old = new,
+            Some(old) => {
+                if old.data().sub_string != new.data().sub_string {
+                    changes.replaced.push(sub.topic.as_str().into());
+                }
+                *old = new;
+            }
             None => {
                 let topic: Arc<str> = sub.topic.as_str().into();
                 group.subscriptions.insert(topic.clone(), new);
-                by_topic.entry(topic).or_default().insert(group.name.clone());
-                changed = true;
+                by_topic.entry(topic.clone()).or_default().insert(group.name.clone());
+                changes.added.push(topic);
             }
         }
     }
@@ -399,10 +435,10 @@ fn update_subscriptions(
                 by_topic.remove(topic);
             }
         }
-        changed = true;
+        changes.removed.push(topic.clone());
         false
     });
-    changed
+    changes
 }
 
 #[cfg(test)]

@@ -18,16 +18,16 @@ struct Tables {
 }
 
 impl Tables {
-    /// Takes a connection out of `leaving`, or out of all its groups.
-    fn remove(&mut self, connection: ConnectionId, leaving: Option<&HashSet<Arc<str>>>) {
-        let Some(mut left) = self.by_connection.remove(&connection) else { return };
+    /// Takes a connection out of `leaving`, or out of all its groups. Names those that it has left.
+    fn remove(&mut self, connection: ConnectionId, leaving: Option<&HashSet<Arc<str>>>) -> Vec<Arc<str>> {
+        let Some(mut left) = self.by_connection.remove(&connection) else { return Vec::new() };
         let stays = |group: &Arc<str>| leaving.is_some_and(|l| !l.contains(group));
         let stay: Vec<_> = left.extract_if(.., |group| stays(group)).collect();
-        for group in left {
-            let Some(members) = self.groups.get_mut(&group) else { continue };
+        for group in &left {
+            let Some(members) = self.groups.get_mut(group) else { continue };
             let gone = members.remove(&connection);
             if members.is_empty() {
-                self.groups.remove(&group);
+                self.groups.remove(group);
             }
             // The client may still produce for another group on the same connection, or have come back on a newer one.
             if let Some(client) = gone.map(|g| g.client.client_id)
@@ -40,6 +40,7 @@ impl Tables {
         if !stay.is_empty() {
             self.by_connection.insert(connection, stay);
         }
+        left
     }
 }
 
@@ -82,14 +83,14 @@ impl Producers {
         true
     }
 
-    /// A client leaves a group by request.
-    pub fn unregister(&self, group: &str, connection: ConnectionId) {
-        self.tables.write().remove(connection, Some(&HashSet::from([group.into()])));
+    /// A client leaves a group by request. False when it was not in it.
+    pub fn unregister(&self, group: &str, connection: ConnectionId) -> bool {
+        !self.tables.write().remove(connection, Some(&HashSet::from([group.into()]))).is_empty()
     }
 
-    /// A connection is gone.
-    pub fn closed(&self, connection: ConnectionId) {
-        self.tables.write().remove(connection, None);
+    /// A connection is gone: the groups that it has left.
+    pub fn closed(&self, connection: ConnectionId) -> Vec<Arc<str>> {
+        self.tables.write().remove(connection, None)
     }
 
     /// Removes members without a heartbeat for `silent_ms` and names their connections, which are to be closed; to be
@@ -172,9 +173,9 @@ mod tests {
         assert!(producers.register("g", &client(2, "b")));
         assert!(producers.register("h", &client(1, "a")));
         assert_eq!(connections(&producers, "g"), [1, 2]);
-        producers.unregister("g", 1);
+        assert!(producers.unregister("g", 1) && !producers.unregister("g", 1));
         assert_eq!(producers.find_client("a"), Some(1), "it still produces for h");
-        producers.closed(1);
+        assert_eq!(producers.closed(1), ["h".into()]);
         assert_eq!(producers.find_client("a"), None);
         assert_eq!(producers.all().keys().map(|g| &**g).collect::<Vec<_>>(), ["g"]);
         producers.unregister("g", 2);

@@ -77,16 +77,38 @@ fn members_are_told_of_each_change() {
         (1, vec!["B"], Some(vec![1, 2])),
     ] {
         let registered = bed.beat("g", connection, &topics);
+        assert_eq!(registered.changed(), told.is_some());
         assert_eq!(registered.notice.map(|n| n.connections), told, "{connection} {topics:?}");
-        assert_eq!(registered.changed, told.is_some());
         assert!(registered.sub_change, "a V1 heartbeat is always answered IS_SUB_CHANGE=true");
     }
     let left = bed.consumers.unregister("g", 1, true);
-    assert_eq!(left, Departures { notices: vec![notice("g", &[2])], ..Departures::default() });
+    let gone = |connection| vec![(connection, "g".into())];
+    let notices = vec![notice("g", &[2])];
+    assert_eq!(left, Departures { left: gone(1), notices, ..Departures::default() });
     let left = bed.consumers.unregister("g", 2, true);
-    assert_eq!(left, Departures { emptied: vec!["g".into()], ..Departures::default() });
+    assert_eq!(left, Departures { left: gone(2), emptied: vec!["g".into()], ..Departures::default() });
     assert!(!bed.consumers.is_online("g"));
     assert_eq!(bed.consumers.unregister("g", 2, true), Departures::default());
+}
+
+/// What the log says of a heartbeat: who came, which topics came, went, or are filtered by something else now.
+#[test]
+fn changes_are_named() {
+    let bed = Bed::new();
+    let with = |topic: &str, version, text: &str| SubscriptionData {
+        sub_string: Some(text.to_owned()),
+        ..sub(topic, version, &[])
+    };
+    for (subs, joined, added, removed, replaced) in [
+        (vec![with("A", 1, "a"), with("B", 1, "b")], true, vec!["A", "B"], vec![], vec![]),
+        (vec![with("A", 2, "a"), with("B", 2, "x")], false, vec![], vec![], vec!["B"]),
+        (vec![with("B", 1, "older"), with("C", 1, "c")], false, vec!["C"], vec!["A"], vec![]),
+    ] {
+        let got = bed.beat_as("g", 1, None, Some(&subs), 0, true);
+        let names = |of: Vec<&str>| of.into_iter().map(Arc::from).collect();
+        let topics = TopicChanges { added: names(added), removed: names(removed), replaced: names(replaced) };
+        assert_eq!((got.joined, got.topics), (joined, topics));
+    }
 }
 
 #[test]
@@ -99,7 +121,7 @@ fn broadcasting_and_silent_groups_are_not_told() {
         ("n", None, true, true),
     ] {
         let registered = bed.beat_as(group, 1, model, Some(&subs), 0, notify);
-        assert!(registered.changed);
+        assert!(registered.changed());
         assert_eq!(registered.notice.is_some(), told, "{group}");
     }
 }
@@ -120,7 +142,8 @@ fn closing_tells_all_groups_of_the_connection() {
     assert_eq!(bed.consumers.closed(1), Departures::default());
     assert_eq!(bed.consumers.groups_of_topic("A"), ["cast".into(), "silent".into()]);
     bed.beat_as("silent", 3, Some(MessageModel::Clustering), Some(&subs), 0, false);
-    assert_eq!(bed.consumers.unregister("silent", 3, false), Departures::default());
+    let left = bed.consumers.unregister("silent", 3, false);
+    assert_eq!(left, Departures { left: vec![(3, "silent".into())], ..Departures::default() });
 }
 
 #[test]
@@ -131,7 +154,7 @@ fn a_newer_version_replaces_quietly_and_an_older_one_is_dropped() {
     {
         let subs = [sub("A", version, &codes)];
         let registered = bed.beat_as("g", 1, Some(MessageModel::Clustering), Some(&subs), 0, true);
-        assert_eq!(registered.changed, changed, "version {version}");
+        assert_eq!(registered.changed(), changed, "version {version}");
         let found = bed.consumers.find_subscription("g", "A").expect("subscribed");
         assert!(found.matches(stands), "version {version}");
     }
@@ -181,6 +204,7 @@ fn silent_members_expire_after_120_s() {
     bed.clock.advance_ms(1);
     let gone = bed.consumers.expire(120_000);
     assert_eq!(gone.close, [1]);
+    assert_eq!(gone.left, [(1, "g".into()), (1, "h".into())]);
     assert_eq!(gone.notices, [notice("g", &[2])]);
     assert_eq!(gone.emptied, ["h".into()]);
     assert_eq!(bed.consumers.closed(1), Departures::default());
