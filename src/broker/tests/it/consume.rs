@@ -54,6 +54,99 @@ async fn wrong_pulls_are_refused_as_by_apache() {
     assert!(refused.remark.starts_with("the consumer's group info not exist\nSee "), "{}", refused.remark);
 }
 
+/// Each row: what was set before, fields of the pull; code, `forbiddenType`, start of the remark.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refused_pull_says_why() {
+    let broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "x").await;
+    let beat = |group: &str, model: &str| {
+        format!(
+            r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"{group}","consumeType":"CONSUME_PASSIVELY","messageModel":"{model}","consumeFromWhere":"CONSUME_FROM_LAST_OFFSET","subscriptionDataSet":[{{"topic":"TA","subString":"*","expressionType":"TAG","subVersion":5,"tagsSet":[],"codeSet":[]}}],"unitMode":false}}],"producerDataSet":[]}}"#
+        )
+    };
+    for (group, model) in [("on", "CLUSTERING"), ("cast", "BROADCASTING"), ("barred", "CLUSTERING")] {
+        broker.ask(RequestCode::HEART_BEAT, &[], beat(group, model).as_bytes()).await;
+    }
+    for group in [
+        r#"{"groupName":"off","consumeEnable":false}"#,
+        r#"{"groupName":"cast","consumeBroadcastEnable":false}"#,
+    ] {
+        broker.ask(RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, &[], group.as_bytes()).await;
+    }
+    let bar = [("group", "barred"), ("topic", "TA"), ("readable", "false")];
+    broker.ask(RequestCode::UPDATE_AND_GET_GROUP_FORBIDDEN, &bar, b"").await;
+    let own = ("sysFlag", "4");
+    let theirs = ("sysFlag", "0");
+    for (fields, code, why, remark) in [
+        (vec![("consumerGroup", "on"), theirs], 0, None, "FOUND"),
+        (vec![("consumerGroup", "off"), own], 16, Some("2"), "subscription group no permission, off"),
+        (
+            vec![("consumerGroup", "cast"), theirs],
+            16,
+            Some("4"),
+            "the consumer group[cast] can not consume by",
+        ),
+        (
+            vec![("consumerGroup", "barred"), theirs],
+            16,
+            Some("5"),
+            "the consumer group[barred] is forbidden for",
+        ),
+        (vec![("consumerGroup", "barred"), own], 0, None, "FOUND"),
+        (
+            vec![("consumerGroup", "on"), ("topic", "BenchmarkTest"), theirs],
+            24,
+            None,
+            "the consumer's subscription not",
+        ),
+        (vec![("consumerGroup", "none"), theirs], 24, None, "the consumer's group info not exist"),
+        (
+            vec![("consumerGroup", "on"), ("subVersion", "6"), theirs],
+            25,
+            None,
+            "the consumer's subscription not latest",
+        ),
+        (vec![("subscription", "||"), own], 23, None, "parse the consumer's subscription failed"),
+        (vec![("consumerGroup", "a b"), own], 26, None, "subscription group [a b] does not exist, "),
+    ] {
+        let pulled = broker.pull_with("TA", 0, 0, "*", &fields).await;
+        assert_eq!(pulled.code.0, code, "{fields:?}: {}", pulled.remark);
+        assert_eq!(pulled.field("forbiddenType").as_deref(), why, "{fields:?}");
+        assert!(pulled.remark.starts_with(remark), "{fields:?}: {}", pulled.remark);
+    }
+    let set = async |text: &[u8]| {
+        assert_eq!(broker.ask(RequestCode::UPDATE_BROKER_CONFIG, &[], text).await.code, Code::SUCCESS);
+    };
+    set(b"litePullMessageEnable=false").await;
+    let lite = [("consumerGroup", "on"), ("topic", "TA"), ("queueId", "0"), ("queueOffset", "0")];
+    let refused = broker.ask(RequestCode::LITE_PULL_MESSAGE, &lite, b"").await;
+    assert_eq!((refused.code.0, refused.field("forbiddenType").as_deref()), (16, Some("1")));
+    set(b"brokerPermission=2").await;
+    let refused = broker.pull("TA", 0, 0).await;
+    assert_eq!((refused.code.0, refused.field("forbiddenType").as_deref()), (16, Some("1")));
+    set(b"brokerPermission=6\nautoCreateSubscriptionGroup=false").await;
+    let refused = broker.pull_with("TA", 0, 0, "*", &[("consumerGroup", "unknown")]).await;
+    assert_eq!(refused.code, Code::SUBSCRIPTION_GROUP_NOT_EXIST);
+}
+
+/// A pull commits only with its flag, and where it goes on is another thing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_commits_with_its_flag() {
+    let broker = Fixture::start().await;
+    for _ in 0..3 {
+        broker.send("TA", 0, &[], "x").await;
+    }
+    let offsets = &broker.running.broker().offsets;
+    for (flags, commit, committed, pulled) in
+        [("4", "2", None, 3), ("5", "2", Some(2), 3), ("4", "1", Some(2), 3)]
+    {
+        let fields = [("sysFlag", flags), ("commitOffset", commit)];
+        broker.pull_with("TA", 0, 1, "*", &fields).await;
+        assert_eq!(offsets.query("cg", "TA", 0), committed, "{flags}");
+        assert_eq!(offsets.query_pull("cg", "TA", 0), Some(pulled), "{flags}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_pull_is_woken_by_the_append() {
     let mut broker = Fixture::start().await;
@@ -169,5 +262,59 @@ async fn delayed_messages_come_when_due_and_in_order() {
     assert_eq!(
         (late.prop("DELAY"), late.prop("REAL_TOPIC"), late.prop("REAL_QID")),
         (None, Some("TD"), Some("0"))
+    );
+}
+
+/// Each row: the group's settings, delay level, `maxReconsumeTimes`; code, and the topic and queue where it is then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_back_goes_where_apache_sends_it() {
+    let broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "x").await;
+    let offset = messages(&broker.pull("TA", 0, 0).await).remove(0).physical_offset.to_string();
+    let store = broker.running.broker().store.clone();
+    let delayed = |queue| Some(("SCHEDULE_TOPIC_XXXX", queue));
+    for (group, level, max, code, place) in [
+        ("{}", "0", Some("16"), 0, delayed(2)),
+        ("{}", "5", Some("16"), 0, delayed(4)),
+        ("{}", "2147483647", Some("16"), 0, delayed(17)),
+        ("{}", "-2147483648", Some("16"), 0, Some(("%DLQ%cg", 0))),
+        ("{}", "0", Some("0"), 0, Some(("%DLQ%cg", 0))),
+        (r#""retryMaxTimes":0"#, "0", None, 0, Some(("%DLQ%cg", 0))),
+        (r#""retryMaxTimes":0"#, "0", Some("1"), 0, delayed(2)),
+        (r#""retryQueueNums":0"#, "0", Some("16"), 0, None),
+        (r#""retryQueueNums":-1"#, "-1", Some("16"), 0, None),
+    ] {
+        let settings = if group == "{}" { String::new() } else { format!(",{group}") };
+        let group = format!(r#"{{"groupName":"cg"{settings}}}"#);
+        broker.ask(RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, &[], group.as_bytes()).await;
+        let end = |(topic, queue)| store.find_queue(topic, queue).map_or(0, |q| q.next_offset());
+        let before = (store.written(), place.map(end));
+        let mut fields = send_back(&offset, level);
+        fields.retain(|(k, _)| *k != "maxReconsumeTimes");
+        fields.extend(max.map(|max| ("maxReconsumeTimes", max)));
+        let answer = broker.ask(RequestCode::CONSUMER_SEND_MSG_BACK, &fields, b"").await;
+        let case = format!("{group} {level} {max:?}: {}", answer.remark);
+        assert_eq!(answer.code.0, code, "{case}");
+        assert_eq!(place.map(end), before.1.map(|n| n + 1), "{case}");
+        assert_eq!(store.written() > before.0, place.is_some(), "{case}");
+    }
+    let retry = [
+        ("topic", "%RETRY%cg"),
+        ("defaultTopic", "TBW102"),
+        ("readQueueNums", "1"),
+        ("writeQueueNums", "1"),
+        ("perm", "4"),
+        ("topicFilterType", "SINGLE_TAG"),
+        ("order", "false"),
+    ];
+    broker.ask(RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, &[], br#"{"groupName":"cg"}"#).await;
+    broker.ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &retry, b"").await;
+    let refused = broker.ask(RequestCode::CONSUMER_SEND_MSG_BACK, &send_back(&offset, "0"), b"").await;
+    assert_eq!((refused.code.0, &*refused.remark), (16, "the topic[%RETRY%cg] sending message is forbidden"));
+    broker.ask(RequestCode::UPDATE_BROKER_CONFIG, &[], b"brokerPermission=4").await;
+    let refused = broker.ask(RequestCode::CONSUMER_SEND_MSG_BACK, &send_back(&offset, "0"), b"").await;
+    assert_eq!(
+        (refused.code.0, &*refused.remark),
+        (16, "the broker[127.0.0.1] sending message is forbidden")
     );
 }
