@@ -3,6 +3,8 @@
 //!
 //! A level's messages become due in order, so a level is done with at the first that is not.
 
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oxmq_protocol::message::{RecordView, names, properties, sysflag, topic};
-use oxmq_store::{Draft, PullLimits, PullStatus, Queue, TagsCode};
+use oxmq_store::{AppendError, Draft, PullLimits, PullStatus, Queue, TagsCode};
 
 use crate::Broker;
 use crate::processors::outgoing;
@@ -34,9 +36,13 @@ impl Delivery {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("schedule".into()).spawn(move || {
             correct(&broker);
+            let mut trouble = Trouble::default();
             while !stopped.load(Ordering::Acquire) {
                 for level in 1..=broker.levels.last() {
-                    deliver_level(&broker, level, &stopped);
+                    let round = AssertUnwindSafe(|| deliver_level(&broker, level, &stopped, &mut trouble));
+                    if catch_unwind(round).is_err() {
+                        tracing::error!(level, "delivery of delayed messages panicked: it goes on");
+                    }
                 }
                 std::thread::park_timeout(TICK);
             }
@@ -68,8 +74,26 @@ fn correct(broker: &Broker) {
     }
 }
 
+/// The levels whose last message the store did not take: said once, not ten times a second.
+#[derive(Default)]
+struct Trouble(BTreeSet<i32>);
+
+impl Trouble {
+    fn failed(&mut self, level: i32, topic: &str, error: &AppendError) {
+        if self.0.insert(level) {
+            tracing::warn!(level, topic, %error, "deliver delayed message: it is tried again");
+        }
+    }
+
+    fn done(&mut self, level: i32) {
+        if self.0.remove(&level) {
+            tracing::info!(level, "delayed messages are delivered again");
+        }
+    }
+}
+
 /// Delivers what is due of one level.
-fn deliver_level(broker: &Broker, level: i32, stop: &AtomicBool) {
+fn deliver_level(broker: &Broker, level: i32, stop: &AtomicBool, trouble: &mut Trouble) {
     let Some(queue) = broker.store.find_queue(topic::SCHEDULE, level - 1) else { return };
     while !stop.load(Ordering::Acquire) {
         let offset = broker.progress.next(level);
@@ -78,9 +102,10 @@ fn deliver_level(broker: &Broker, level: i32, stop: &AtomicBool) {
         }
         let Some(due) = take_due(broker, &queue, level, offset) else { return };
         for record in records(&due) {
-            if !deliver(broker, &record) {
-                return;
+            if let Err((topic, error)) = deliver(broker, &record) {
+                return trouble.failed(level, topic, &error);
             }
+            trouble.done(level);
             broker.progress.advance(level, record.queue_offset() + 1);
         }
     }
@@ -131,16 +156,17 @@ fn records(slices: &[Bytes]) -> impl Iterator<Item = RecordView<'_>> {
     })
 }
 
-/// Puts one message where it belongs. False when the store would not take it, and it is to be tried again.
-fn deliver(broker: &Broker, record: &RecordView<'_>) -> bool {
+/// Puts one message where it belongs. An error, with the topic, when the store would not take it, and it is to be tried
+/// again.
+fn deliver<'r>(broker: &Broker, record: &RecordView<'r>) -> Result<(), (&'r str, AppendError)> {
     let sent = record.properties();
     let Some(name) = properties::get_str(sent, names::REAL_TOPIC) else {
         tracing::error!(offset = record.physical_offset(), "delayed message without its topic is skipped");
-        return true;
+        return Ok(());
     };
     if name == topic::TRANS_HALF {
         tracing::error!(offset = record.physical_offset(), "delayed half message is skipped");
-        return true;
+        return Ok(());
     }
     let queue_id =
         properties::get_i64(sent, names::REAL_QID).and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
@@ -172,15 +198,8 @@ fn deliver(broker: &Broker, record: &RecordView<'_>) -> bool {
         no_queue: false,
     };
     let queue = broker.store.queue(name, queue_id);
-    match broker.store.append(&queue, &draft) {
-        Ok(appended) => {
-            broker.figures.put(1, appended.size as usize);
-            broker.rates.put(name, 1);
-            true
-        }
-        Err(error) => {
-            tracing::warn!(topic = name, %error, "deliver delayed message: to be tried again");
-            false
-        }
-    }
+    let appended = broker.store.append(&queue, &draft).map_err(|error| (name, error))?;
+    broker.figures.put(1, appended.size as usize);
+    broker.rates.put(name, 1);
+    Ok(())
 }
