@@ -76,6 +76,7 @@ use Lane::{Admin, Disk, Inline};
 pub static TABLE: &[Route] = &[
     hot(RC::SEND_MESSAGE, Ports::All, p::send::handle),
     hot(RC::PULL_MESSAGE, Ports::Main, p::pull::handle),
+    on(RC::QUERY_MESSAGE, Disk, p::query::by_key),
     on(RC::QUERY_CONSUMER_OFFSET, Inline, p::offset::query),
     on(RC::UPDATE_CONSUMER_OFFSET, Inline, p::offset::update),
     on(RC::UPDATE_AND_CREATE_TOPIC, Admin, p::topic_admin::update),

@@ -18,7 +18,7 @@ use oxmq_protocol::message::id::UniqKeys;
 use oxmq_remoting::client::{Client, ClientConfig};
 use oxmq_remoting::server::{self, Server, ServerConfig};
 use oxmq_remoting::tls::{Tls, TlsError, TlsSettings};
-use oxmq_store::{FlushMode, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
+use oxmq_store::{FlushMode, IndexOptions, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -279,6 +279,13 @@ fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
         cold_bytes: s.max_transfer_bytes_on_message_in_disk as u32,
         hot_distance_bytes: oxmq_store::memory_bytes() / 100 * unsigned(s.access_message_in_memory_max_ratio),
         ..PullPolicy::default()
+    };
+    options.index = IndexOptions {
+        write: s.message_index_enable && s.index_file_write_enable,
+        read: s.index_file_read_enable,
+        slots: s.max_hash_slot_num as u32,
+        entries: s.max_index_num as u32,
+        messages_max: s.max_msgs_num_batch as usize,
     };
     options
 }

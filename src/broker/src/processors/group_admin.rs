@@ -106,7 +106,8 @@ pub fn forbidden(call: &Call<'_>) -> Answer {
             client = %call.conn.peer(),
             "reading is allowed or forbidden"
         );
-        groups.set_read_forbidden(&header.group, &header.topic, !readable);
+        let set = groups.set_read_forbidden(&header.group, &header.topic, !readable);
+        set.map_err(|e| Reply::system_error(e.to_string()))?;
         groups.save().map_err(|e| not_saved(&e))?;
     }
     let readable = !groups.is_read_forbidden(&header.group, &header.topic);

@@ -7,6 +7,7 @@ pub mod lock;
 pub mod offset;
 pub mod outgoing;
 pub mod pull;
+pub mod query;
 pub mod runtime;
 pub mod send;
 pub mod send_back;

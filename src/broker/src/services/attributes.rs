@@ -98,6 +98,17 @@ pub enum AttributeError {
     NotBool,
 }
 
+/// Why an operator's topic or group is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateError {
+    /// Its attributes.
+    #[error(transparent)]
+    Attribute(#[from] AttributeError),
+    /// There are as many as may be.
+    #[error("there are {0} already, and no more may be")]
+    TooMany(usize),
+}
+
 /// Reads the changes of a request header: `+k1=v1,-k2`. The keys keep their signs.
 pub fn parse(text: &str) -> Result<Attributes, AttributeError> {
     let mut out = Attributes::new();

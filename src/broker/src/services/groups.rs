@@ -11,7 +11,7 @@ use oxmq_protocol::json;
 use oxmq_protocol::message::topic as names;
 use parking_lot::{Mutex, RwLock};
 
-use super::attributes::{self, AttributeError};
+use super::attributes::{self, UpdateError};
 use super::file::{ConfigFile, LoadError};
 
 /// A group's configuration, shared by its readers.
@@ -19,6 +19,8 @@ pub type SharedGroup = Arc<SubscriptionGroupConfig>;
 
 /// Groups that exist at most: lookups create them, so a peer that invents names must meet an end.
 pub const GROUPS_MAX: usize = 500_000;
+/// Pairs of a group and a topic that may be forbidden.
+pub const FORBIDDEN_MAX: usize = 100_000;
 
 /// Groups that every broker has.
 const SYSTEM_GROUPS: [&str; 8] = [
@@ -124,7 +126,7 @@ impl Groups {
 
     /// An operator creates or changes a group. `group.attributes` are changes with their signs. False when nothing
     /// changes. A group without a name is the caller's to refuse.
-    pub fn update(&self, mut group: SubscriptionGroupConfig) -> Result<bool, AttributeError> {
+    pub fn update(&self, mut group: SubscriptionGroupConfig) -> Result<bool, UpdateError> {
         let name: Arc<str> = group.group_name.as_deref().unwrap_or_default().into();
         let mut tables = self.tables.write();
         let old = tables.groups.get(&name);
@@ -133,6 +135,9 @@ impl Groups {
         // Apache bumps the version for an identical group too.
         if old.is_some_and(|g| **g == group) {
             return Ok(false);
+        }
+        if old.is_none() && tables.groups.len() >= GROUPS_MAX {
+            return Err(UpdateError::TooMany(GROUPS_MAX));
         }
         tables.groups.insert(name, Arc::new(group));
         self.bump();
@@ -158,8 +163,13 @@ impl Groups {
 
     /// Forbids or allows a group to read a topic. (Apache forgets the group's other topics when it allows one again,
     /// and saves nothing then; that is not copied.)
-    pub fn set_read_forbidden(&self, group: &str, topic: &str, forbidden: bool) {
+    pub fn set_read_forbidden(&self, group: &str, topic: &str, forbidden: bool) -> Result<(), UpdateError> {
         let mut tables = self.tables.write();
+        let known = tables.forbidden.get(group).is_some_and(|topics| topics.contains_key(topic));
+        if forbidden && !known && tables.forbidden.values().map(BTreeMap::len).sum::<usize>() >= FORBIDDEN_MAX
+        {
+            return Err(UpdateError::TooMany(FORBIDDEN_MAX));
+        }
         let topics = tables.forbidden.entry(group.to_owned()).or_default();
         let old = topics.get(topic).copied().unwrap_or(0).max(0);
         let new = if forbidden { old | 1 } else { old & !1 };
@@ -174,6 +184,7 @@ impl Groups {
         if new != old {
             self.bump();
         }
+        Ok(())
     }
 
     /// The table's version.

@@ -114,6 +114,7 @@ impl std::fmt::Debug for QueueLocks {
 #[cfg(test)]
 mod tests {
     use oxmq_base::clock::ManualClock;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -181,5 +182,64 @@ mod tests {
         assert!(!locks.holds_any("g"));
         locks.expire();
         assert!(locks.groups.lock().is_empty());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Lock(&'static str, Vec<i32>),
+        Unlock(&'static str, Vec<i32>),
+        Pass(u64),
+        Expire,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let asked = || (prop_oneof![Just("a"), Just("b")], proptest::collection::vec(0..4i32, 0..5));
+        prop_oneof![
+            4 => asked().prop_map(|(client, ids)| Step::Lock(client, ids)),
+            2 => asked().prop_map(|(client, ids)| Step::Unlock(client, ids)),
+            2 => (0..70_000u64).prop_map(Step::Pass),
+            1 => Just(Step::Expire),
+        ]
+    }
+
+    proptest! {
+        /// Against a plain map of owners.
+        #[test]
+        fn behaves_like_a_map(steps in proptest::collection::vec(step(), 1..60)) {
+            let clock = Arc::new(ManualClock::new(1));
+            let locks = QueueLocks::new(clock.clone(), 60_000);
+            let mut owners: HashMap<i32, (&str, u64)> = HashMap::new();
+            let mut now = 0;
+            for step in steps {
+                match step {
+                    Step::Lock(client, ids) => {
+                        let mut got: Vec<i32> = Vec::new();
+                        for id in &ids {
+                            let free = owners.get(id).is_none_or(|(owner, at)| *owner == client || now - at > 60_000);
+                            if free {
+                                owners.insert(*id, (client, now));
+                                got.extend((!got.contains(id)).then_some(id));
+                            }
+                        }
+                        prop_assert_eq!(locks.lock_batch("g", client, &queues(&ids)), queues(&got));
+                    }
+                    Step::Unlock(client, ids) => {
+                        locks.unlock_batch("g", client, &queues(&ids));
+                        owners.retain(|id, (owner, _)| *owner != client || !ids.contains(id));
+                    }
+                    Step::Pass(ms) => {
+                        clock.advance_ms(ms);
+                        now += ms;
+                    }
+                    Step::Expire => {
+                        locks.expire();
+                        let left = locks.groups.lock().get("g").map_or(0, HashMap::len);
+                        owners.retain(|_, (_, at)| now - *at <= 60_000);
+                        prop_assert_eq!(left, owners.len());
+                    }
+                }
+                prop_assert_eq!(locks.holds_any("g"), owners.values().any(|(_, at)| now - at <= 60_000));
+            }
+        }
     }
 }

@@ -18,6 +18,8 @@ use super::file::{ConfigFile, LoadError};
 
 /// Queues of one topic that a group may have offsets of; what is beyond is dropped. Queue ids come from peers unchecked.
 pub const QUEUES_MAX: usize = 65_536;
+/// Offsets that are kept in all, committed and pulled: some 100 bytes each at the worst. What is beyond is dropped.
+pub const OFFSETS_MAX: usize = 20_000_000;
 
 /// Size of the file from which it is written every 5 s instead of every second.
 const LARGE_FILE: usize = 5 << 20;
@@ -48,6 +50,8 @@ pub struct Offsets {
     commits: AtomicU64,
     /// How many queues wait to be reset: while 0, commits do not look.
     resets: AtomicUsize,
+    /// How many offsets there are, committed and pulled; written with the places locked for writing.
+    entries: AtomicUsize,
     file: ConfigFile,
     file_bytes: AtomicUsize,
 }
@@ -59,6 +63,7 @@ impl Offsets {
         let version =
             saved.as_ref().map_or_else(|| DataVersion::at(clock.wall_ms()), |s| s.data_version.clone());
         let mut places = Places::new();
+        let mut entries = 0;
         for (key, queues) in saved.map(|s| s.offset_table).unwrap_or_default() {
             let Some((topic, group)) = key.split_once(SEPARATOR) else {
                 tracing::warn!(key, "consumer offset without a group is dropped");
@@ -66,6 +71,7 @@ impl Offsets {
             };
             let place = places.entry(group.into()).or_default().entry(topic.into()).or_default();
             place.committed = queues.into_iter().map(|(queue, offset)| (queue, offset.into())).collect();
+            entries += place.committed.len();
         }
         Ok(Self {
             clock,
@@ -74,6 +80,7 @@ impl Offsets {
             version_step: version_step.max(1),
             commits: AtomicU64::new(0),
             resets: AtomicUsize::new(0),
+            entries: AtomicUsize::new(entries),
             file,
             file_bytes: AtomicUsize::new(0),
         })
@@ -111,11 +118,16 @@ impl Offsets {
         }
         drop(known);
         let mut places = self.places.write();
+        if self.entries.load(Ordering::Relaxed) >= OFFSETS_MAX {
+            return false;
+        }
         let queues = seen_mut(place(&mut places, group, topic));
         if queues.len() >= QUEUES_MAX && !queues.contains_key(&queue) {
             return false;
         }
-        queues.insert(queue, offset.into());
+        if queues.insert(queue, offset.into()).is_none() {
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
         true
     }
 
@@ -143,6 +155,7 @@ impl Offsets {
     /// Forgets what pulls have come to: the group starts over.
     pub fn clear_pulls(&self, group: &str, topic: &str) {
         if let Some(place) = self.places.write().get_mut(group).and_then(|t| t.get_mut(topic)) {
+            self.entries.fetch_sub(place.pulled.len(), Ordering::Relaxed);
             place.pulled.clear();
         }
     }
@@ -165,7 +178,9 @@ impl Offsets {
         if place.committed.len() >= QUEUES_MAX && !place.committed.contains_key(&queue) {
             return false;
         }
-        place.committed.insert(queue, offset.into());
+        if place.committed.insert(queue, offset.into()).is_none() {
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
         if place.reset.insert(queue, offset).is_none() {
             self.resets.fetch_add(1, Ordering::Release);
         }
@@ -197,7 +212,10 @@ impl Offsets {
     pub fn clone_group(&self, from: &str, to: &str, topic: &str) {
         let Some(offsets) = self.of(from, topic) else { return };
         let mut places = self.places.write();
-        place(&mut places, to, topic).committed = offsets.into_iter().map(|(q, o)| (q, o.into())).collect();
+        let place = place(&mut places, to, topic);
+        self.entries.fetch_sub(place.committed.len(), Ordering::Relaxed);
+        self.entries.fetch_add(offsets.len(), Ordering::Relaxed);
+        place.committed = offsets.into_iter().map(|(q, o)| (q, o.into())).collect();
         self.file.touch();
     }
 
@@ -226,8 +244,10 @@ impl Offsets {
     }
 
     fn forget(&self, gone: impl Iterator<Item = Place>) {
-        let resets: usize = gone.map(|p| p.reset.len()).sum();
-        self.resets.fetch_sub(resets, Ordering::Release);
+        for place in gone {
+            self.resets.fetch_sub(place.reset.len(), Ordering::Release);
+            self.entries.fetch_sub(place.committed.len() + place.pulled.len(), Ordering::Relaxed);
+        }
         self.file.touch();
     }
 

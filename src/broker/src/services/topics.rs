@@ -15,7 +15,7 @@ use oxmq_protocol::message::topic as names;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{self, AttributeError, Attributes};
+use super::attributes::{self, AttributeError, Attributes, UpdateError};
 use super::file::{ConfigFile, LoadError};
 
 /// A topic's configuration, shared by its readers.
@@ -300,7 +300,7 @@ impl Topics {
 
     /// An operator creates or changes a topic. `topic.attributes` are changes with their signs. False when nothing
     /// changes, and then the version stands.
-    pub fn update(&self, mut topic: TopicConfig) -> Result<bool, AttributeError> {
+    pub fn update(&self, mut topic: TopicConfig) -> Result<bool, UpdateError> {
         let mut table = self.table.write();
         let old = table.get(topic.topic_name.as_str());
         let current = old.map(|t| &t.attributes);
@@ -309,6 +309,9 @@ impl Topics {
         // change; here what would be the same stays the same.
         if old.is_some_and(|t| **t == topic) {
             return Ok(false);
+        }
+        if old.is_none() && table.len() >= TOPICS_MAX {
+            return Err(UpdateError::TooMany(TOPICS_MAX));
         }
         self.put(&mut table, Arc::new(topic));
         Ok(true)

@@ -81,11 +81,11 @@ fn updates_bump_the_version_only_when_something_changes() {
 #[test]
 fn reading_can_be_forbidden_a_topic_at_a_time() {
     let groups = groups();
-    groups.set_read_forbidden("g", "A", true);
-    groups.set_read_forbidden("g", "B", true);
-    groups.set_read_forbidden("g", "B", true);
+    groups.set_read_forbidden("g", "A", true).expect("room");
+    groups.set_read_forbidden("g", "B", true).expect("room");
+    groups.set_read_forbidden("g", "B", true).expect("room");
     assert_eq!(groups.version().counter, 2);
-    groups.set_read_forbidden("g", "A", false);
+    groups.set_read_forbidden("g", "A", false).expect("room");
     for (topic, forbidden) in [("A", false), ("B", true), ("C", false)] {
         assert_eq!(groups.is_read_forbidden("g", topic), forbidden, "{topic}");
     }
@@ -102,7 +102,7 @@ fn the_file_keeps_both_tables() {
     };
     let groups = open();
     groups.find_or_create("g", BOTH);
-    groups.set_read_forbidden("g", "T", true);
+    groups.set_read_forbidden("g", "T", true).expect("room");
     assert!(groups.is_dirty());
     assert!(groups.save().expect("writes"));
     assert!(!groups.is_dirty());

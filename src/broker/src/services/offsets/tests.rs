@@ -1,4 +1,5 @@
 use oxmq_base::clock::ManualClock;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -138,4 +139,110 @@ fn the_file_has_apaches_shape() {
     let old = open();
     assert_eq!((old.query("old", "T", 0), old.query("old", "T", 1)), (Some(5), Some(6)));
     assert_eq!(old.snapshot().offset_table.len(), 1);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Commit(usize, usize, i32, i64),
+    Pull(usize, usize, i32, i64),
+    Reset(usize, usize, i32, i64),
+    Take(usize, usize, i32),
+    Clone(usize, usize, usize),
+    ClearPulls(usize, usize),
+    RemoveGroup(usize),
+    RemoveTopic(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (g, t, q, o) = (0..3usize, 0..2usize, 0..3i32, -1..5i64);
+    prop_oneof![
+        4 => (g.clone(), t.clone(), q.clone(), o.clone()).prop_map(|(g, t, q, o)| Step::Commit(g, t, q, o)),
+        2 => (g.clone(), t.clone(), q.clone(), o.clone()).prop_map(|(g, t, q, o)| Step::Pull(g, t, q, o)),
+        2 => (g.clone(), t.clone(), q.clone(), o).prop_map(|(g, t, q, o)| Step::Reset(g, t, q, o)),
+        2 => (g.clone(), t.clone(), q).prop_map(|(g, t, q)| Step::Take(g, t, q)),
+        1 => (g.clone(), g.clone(), t.clone()).prop_map(|(a, b, t)| Step::Clone(a, b, t)),
+        1 => (g.clone(), t.clone()).prop_map(|(g, t)| Step::ClearPulls(g, t)),
+        1 => g.prop_map(Step::RemoveGroup),
+        1 => t.prop_map(Step::RemoveTopic),
+    ]
+}
+
+/// By group, topic and queue.
+type Model = BTreeMap<(usize, usize, i32), i64>;
+
+fn in_place(map: &Model, group: usize, topic: usize) -> Vec<(i32, i64)> {
+    let all = map.iter().filter(|((g, t, _), _)| (*g, *t) == (group, topic));
+    all.map(|((_, _, queue), offset)| (*queue, *offset)).collect()
+}
+
+proptest! {
+    /// Against three plain maps.
+    #[test]
+    fn behaves_like_maps(steps in proptest::collection::vec(step(), 1..60)) {
+        let offsets = offsets();
+        let (mut committed, mut pulled, mut reset): (Model, Model, Model) = Default::default();
+        let (groups, topics) = (["g", "h", "k"], ["A", "B"]);
+        for step in steps {
+            match step {
+                Step::Commit(g, t, q, o) => {
+                    offsets.commit(groups[g], topics[t], q, o);
+                    committed.insert((g, t, q), o);
+                }
+                Step::Pull(g, t, q, o) => {
+                    offsets.commit_pull(groups[g], topics[t], q, o);
+                    pulled.insert((g, t, q), o);
+                }
+                Step::Reset(g, t, q, o) => {
+                    prop_assert_eq!(offsets.assign_reset(groups[g], topics[t], q, o), o >= 0);
+                    if o >= 0 {
+                        committed.insert((g, t, q), o);
+                        reset.insert((g, t, q), o);
+                    }
+                }
+                Step::Take(g, t, q) => {
+                    prop_assert_eq!(offsets.take_reset(groups[g], topics[t], q), reset.remove(&(g, t, q)));
+                }
+                Step::Clone(from, to, t) => {
+                    offsets.clone_group(groups[from], groups[to], topics[t]);
+                    let copied = in_place(&committed, from, t);
+                    if !copied.is_empty() {
+                        committed.retain(|(g, topic, _), _| (*g, *topic) != (to, t));
+                        committed.extend(copied.into_iter().map(|(q, o)| ((to, t, q), o)));
+                    }
+                }
+                Step::ClearPulls(g, t) => {
+                    offsets.clear_pulls(groups[g], topics[t]);
+                    pulled.retain(|(group, topic, _), _| (*group, *topic) != (g, t));
+                }
+                Step::RemoveGroup(g) => {
+                    offsets.remove_group(groups[g]);
+                    for map in [&mut committed, &mut pulled, &mut reset] {
+                        map.retain(|(group, ..), _| *group != g);
+                    }
+                }
+                Step::RemoveTopic(t) => {
+                    offsets.remove_topic(topics[t]);
+                    for map in [&mut committed, &mut pulled, &mut reset] {
+                        map.retain(|(_, topic, _), _| *topic != t);
+                    }
+                }
+            }
+            for (g, group) in groups.iter().enumerate() {
+                for (t, topic) in topics.iter().enumerate() {
+                    for q in 0..3 {
+                        let at = (g, t, q);
+                        let next = reset.get(&at).or(committed.get(&at)).copied().filter(|o| *o >= 0);
+                        prop_assert_eq!(offsets.query(group, topic, q), next);
+                        let come = pulled.get(&at).copied().or(next);
+                        prop_assert_eq!(offsets.query_pull(group, topic, q), come);
+                        prop_assert_eq!(offsets.has_reset(group, topic, q), reset.contains_key(&at));
+                    }
+                    let all = offsets.of(group, topic).unwrap_or_default();
+                    prop_assert_eq!(all.into_iter().collect::<Vec<_>>(), in_place(&committed, g, t));
+                }
+            }
+            prop_assert_eq!(offsets.entries.load(Ordering::Relaxed), committed.len() + pulled.len());
+            prop_assert_eq!(offsets.resets.load(Ordering::Relaxed), reset.len());
+        }
+    }
 }
