@@ -12,19 +12,23 @@ use crate::api::StoreListener;
 use crate::checkpoint::CheckpointFile;
 use crate::commitlog::Log;
 use crate::flush::Waiters;
+use crate::index::Index;
 use crate::lock::FolderLock;
 use crate::options::{FlushMode, StoreOptions};
 use crate::queue::Queue;
 use crate::queue::files::QueueFiles;
 use crate::queue::table::QueueTable;
 
-/// Lock order: `flushing` → `log.tail` → a queue's `io` → the lists and caches.
+/// Lock order: `flushing` → `log.tail` → a queue's `io` → the lists and caches. The index's locks are taken with none of
+/// these held; the checkpoint's under its builder's.
 pub(crate) struct Core {
     pub(crate) options: StoreOptions,
     pub(crate) clock: SharedClock,
     pub(crate) log: Log,
     pub(crate) queues: QueueTable,
     pub(crate) files: QueueFiles,
+    /// The message index, unless it is turned off.
+    pub(crate) index: Option<Index>,
     pub(crate) listener: OnceLock<Arc<dyn StoreListener>>,
     pub(crate) poison: Poison,
     /// No more appends.
@@ -67,6 +71,7 @@ pub(crate) struct Threads {
     pub(crate) flush: OnceLock<Thread>,
     pub(crate) prepare: OnceLock<Thread>,
     pub(crate) house: OnceLock<Thread>,
+    pub(crate) index: OnceLock<Thread>,
     /// The flush thread waits to be woken.
     pub(crate) flush_idle: AtomicBool,
 }

@@ -21,6 +21,7 @@ mod error;
 mod flush;
 pub mod format;
 mod house;
+mod index;
 pub mod io;
 mod lock;
 mod mapped;
@@ -37,7 +38,8 @@ pub use api::{
     Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, PullStatus, StoreListener, TagsCode,
 };
 pub use error::{AppendError, FlushError, OpenError, RecoverError};
-pub use options::{FlushMode, PullPolicy, StoreOptions, memory_bytes};
+pub use index::{IndexFound, IndexQuery};
+pub use options::{FlushMode, IndexOptions, PullPolicy, StoreOptions, memory_bytes};
 pub use queue::Queue;
 pub use recover::{Recovered, Unrecovered, open};
 pub use retention::Removed;

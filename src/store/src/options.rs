@@ -50,6 +50,8 @@ pub struct StoreOptions {
     pub check_crc_on_recover: bool,
     /// Limits of a pull that the request does not set.
     pub pull: PullPolicy,
+    /// The message index.
+    pub index: IndexOptions,
     /// Most ConsumeQueue files kept open.
     pub open_queue_files_max: usize,
     /// Most bytes of ConsumeQueue units of idle queues kept in memory.
@@ -93,6 +95,27 @@ impl Default for PullPolicy {
     }
 }
 
+/// Of the message index: which messages carry a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexOptions {
+    /// `messageIndexEnable` and `indexFileWriteEnable`: without it the folder stays as it is.
+    pub write: bool,
+    /// `indexFileReadEnable`: without it nothing is found.
+    pub read: bool,
+    /// `maxHashSlotNum`: slots of a file. Where it changes, the index is made anew.
+    pub slots: u32,
+    /// `maxIndexNum`: entries of a file. Where it changes, the index is made anew.
+    pub entries: u32,
+    /// `maxMsgsNumBatch`: most messages of an answer.
+    pub messages_max: usize,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self { write: true, read: true, slots: 5_000_000, entries: 20_000_000, messages_max: 64 }
+    }
+}
+
 /// RAM of the machine in bytes.
 pub fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
@@ -119,6 +142,7 @@ impl StoreOptions {
             delay_levels_ms: default_delay_levels(),
             check_crc_on_recover: true,
             pull: PullPolicy::default(),
+            index: IndexOptions::default(),
             open_queue_files_max: 2_000,
             queue_tail_bytes_max: 16 << 20,
             allocate_step_bytes: 64 << 20,
@@ -135,6 +159,11 @@ impl StoreOptions {
     /// Where ConsumeQueue files lie.
     pub fn queue_dir(&self) -> PathBuf {
         self.root.join("consumequeue")
+    }
+
+    /// Where index files lie.
+    pub fn index_dir(&self) -> PathBuf {
+        self.root.join("index")
     }
 
     /// The root's `name`.

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::api::{Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, StoreListener};
 use crate::core::{Core, Threads};
 use crate::error::{AppendError, FlushError};
+use crate::index::{IndexFound, IndexQuery};
 use crate::options::StoreOptions;
 use crate::queue::Queue;
 use crate::recover::Recovered;
@@ -34,7 +35,7 @@ impl Handle {
         self.core.stopping.store(true, Ordering::Release);
         self.halt.store(true, Ordering::Release);
         let threads = &self.core.threads;
-        for thread in [&threads.flush, &threads.prepare, &threads.house] {
+        for thread in [&threads.flush, &threads.prepare, &threads.house, &threads.index] {
             Threads::wake(thread);
         }
         let me = std::thread::current().id();
@@ -60,7 +61,7 @@ impl Store {
         let mut threads = Vec::new();
         if core.options.background {
             type Body = fn(&Core, &dyn Fn() -> bool);
-            let bodies: [(&str, Body); 3] = [
+            let bodies: [(&str, Body); 4] = [
                 ("store-flush", |core, stopped| core.run_flush(stopped)),
                 ("store-prepare", |core, stopped| {
                     while !stopped() {
@@ -69,6 +70,7 @@ impl Store {
                     }
                 }),
                 ("store-house", |core, stopped| core.run_house(stopped)),
+                ("store-index", |core, stopped| core.run_index(stopped)),
             ];
             for (name, body) in bodies {
                 match spawn(name, &core, &halt, body) {
@@ -76,9 +78,9 @@ impl Store {
                     Err(error) => drop(core.poison("start a store thread", &error)),
                 }
             }
-            for (cell, thread) in
-                [&core.threads.flush, &core.threads.prepare, &core.threads.house].iter().zip(&threads)
-            {
+            let cells =
+                [&core.threads.flush, &core.threads.prepare, &core.threads.house, &core.threads.index];
+            for (cell, thread) in cells.iter().zip(&threads) {
                 let _ = cell.set(thread.thread().clone());
             }
         }
@@ -236,6 +238,11 @@ impl Store {
         self.core().store_time_at(queue, offset)
     }
 
+    /// Records that carry a key, by the message index; first brings that up to now. Reads the disk: may block.
+    pub fn query(&self, query: &IndexQuery<'_>) -> IndexFound {
+        self.core().query(query)
+    }
+
     /// Position, size and tags code of the visible message at `offset` of the queue.
     pub fn locate(&self, queue: &Queue, offset: i64) -> Option<(u64, u32, i64)> {
         self.core().visible_unit(queue, offset).map(|u| (u.phy, u.size, u.tags_code))
@@ -263,9 +270,10 @@ impl Store {
         self.core().flush().map_err(FlushError::Poisoned)
     }
 
-    /// One round of housekeeping now, on this thread: units to files, checkpoint, waiters whose time is over. For tests
+    /// One round of housekeeping now, on this thread: index, units to files, checkpoint, waiters whose time is over. For tests
     /// and tools that run without background threads.
     pub fn housekeep(&self) {
+        self.core().index_round(|| false);
         self.core().round();
     }
 
@@ -279,12 +287,14 @@ impl Store {
     pub fn shutdown(&self) -> Result<(), FlushError> {
         self.0.stop_threads();
         let core = self.core();
+        let index = core.close_index().inspect_err(|error| tracing::error!(%error, "sync the message index"));
         let result = core.flush().map_err(FlushError::Poisoned).and_then(|_| core.save_queues(true));
         core.fail_waiters();
         if let Some(lock) = core.folder.lock().take() {
             // Not clean: `abort` stays, and the next start looks closer.
             let abort = core.options.file("abort");
             if result.is_ok()
+                && index.is_ok()
                 && let Err(error) = std::fs::remove_file(&abort)
             {
                 tracing::warn!(file = %abort.display(), %error, "remove");

@@ -155,6 +155,14 @@ impl Log {
         file.whole.peek(from, from.checked_add(usize::try_from(size).ok()?)?).map(look)
     }
 
+    /// Looks at what is written from `phy` on, up to `end` or the end of its file; of the filler there are 8 bytes at most.
+    pub(crate) fn with_rest<R>(&self, phy: u64, end: u64, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let files = self.files.load();
+        let file = find(&files, self.file_len, phy)?;
+        let to = (end.checked_sub(file.base)?.min(self.file_len) as usize).min(file.whole.file().published());
+        file.whole.peek((phy - file.base) as usize, to).map(look)
+    }
+
     /// Store time of the record at `phy`; −1 when there is none. Java: CommitLog.pickupStoreTimestamp.
     pub(crate) fn store_ts(&self, phy: u64, size: u64) -> i64 {
         let ts = self.with(phy, size, |bytes| {

@@ -12,6 +12,7 @@
 #![expect(unsafe_code, reason = "mapping files")]
 
 mod sigbus;
+mod table;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -24,6 +25,8 @@ use memmap2::{MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
 use crate::io::{Disk, write_zeros};
+
+pub(crate) use table::MappedTable;
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;

@@ -24,6 +24,7 @@ use crate::core::{Core, FlushMark};
 use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::name;
+use crate::index::Index;
 use crate::lock::FolderLock;
 use crate::mapped::MappedFile;
 use crate::options::{FlushMode, StoreOptions};
@@ -177,7 +178,8 @@ impl Unrecovered {
         if let Some(own) = &mut checkpoint.now.own {
             own.end = own.end.min(found.log.end);
         }
-        let core = build(options, clock, folder, checkpoint, queue_files, queues, log, found.log);
+        let index = options.index.write.then(|| Index::open(&options, checkpoint.now.index_ts, clean, &log));
+        let core = build(options, clock, folder, checkpoint, queue_files, queues, log, found.log, index);
         let dispatched =
             core.dispatch_again(from, found.log.end).map_err(recover_io("dispatch", dir.clone()))?;
         for queue in core.queues.all() {
@@ -249,6 +251,7 @@ fn build(
     queues: QueueTable,
     log: Log,
     end: LogEnd,
+    index: Option<Index>,
 ) -> Arc<Core> {
     let sync = options.flush_mode == FlushMode::Sync;
     // Pages that are synced without having been filled are written as zeros: few where every append is synced.
@@ -262,6 +265,7 @@ fn build(
         log,
         queues,
         files,
+        index,
         listener: Default::default(),
         poison: Default::default(),
         stopping: Default::default(),

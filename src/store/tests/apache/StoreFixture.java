@@ -24,10 +24,11 @@ import org.apache.rocketmq.store.stats.BrokerStatsManager;
  * Writes a small store with Apache's own classes, or reads one.
  *
  *   java -cp 'lib/*' StoreFixture.java write DIR [halt]   messages of every kind; with "halt" the process dies
+ *   java -cp 'lib/*' StoreFixture.java write DIR index    more keys, and the message index with small files
  *   java -cp 'lib/*' StoreFixture.java read DIR           prints every message: topic queue offset phy size hash(body) storeTime
  *
  * lib: the jars of rocketmq-broker 5.5.0 and what it needs. The folders fixtures/clean and fixtures/halted beside this file
- * are what "write" made (without rocksdbstore).
+ * are what "write" made (without rocksdbstore); fixtures/indexed has only commitlog and index.
  */
 public class StoreFixture {
     static final int QUEUES = 2;
@@ -38,7 +39,10 @@ public class StoreFixture {
         config.setStorePathCommitLog(args[1] + File.separator + "commitlog");
         config.setMappedFileSizeCommitLog(8192);
         config.setMappedFileSizeConsumeQueue(16 * 20);
-        config.setMessageIndexEnable(false);
+        boolean index = args.length > 2 && args[2].equals("index");
+        config.setMessageIndexEnable(index);
+        config.setMaxHashSlotNum(32);
+        config.setMaxIndexNum(100);
         config.setTimerWheelEnable(false);
         config.setHaListenPort(0);
         config.setFlushIntervalConsumeQueue(100);
@@ -51,8 +55,11 @@ public class StoreFixture {
         store.start();
         if (args[0].equals("write")) {
             write(store);
+            if (index) {
+                writeKeys(store);
+            }
             Thread.sleep(1500);
-            if (args.length > 2) {
+            if (args.length > 2 && args[2].equals("halt")) {
                 Runtime.getRuntime().halt(0);
             }
         } else {
@@ -127,6 +134,24 @@ public class StoreFixture {
                 batch(store, i);
             }
             Thread.sleep(3);
+        }
+    }
+
+    static void writeKeys(DefaultMessageStore store) throws Exception {
+        String[] keys = {"a", "a  b ", " ", "Aa BB", "polygenelubricants", "\u4e2d\u6587 \ud83d\ude00", "x x x"};
+        for (int i = 0; i < 40; i++) {
+            MessageExtBrokerInner m = message("TopicA", 0, body(i, 10));
+            m.setKeys(keys[i % keys.length]);
+            if (i % 4 != 0) {
+                MessageAccessor.putProperty(m, "UNIQ_KEY", "0A010203" + i);
+            }
+            if (i % 3 == 0) {
+                m.setTags("t" + i);
+            }
+            // prepared, commit, rollback
+            m.setSysFlag(i % 5 == 0 ? 4 * (i / 5 % 4) : 0);
+            put(store, m);
+            Thread.sleep(i % 10 == 9 ? 1100 : 3);
         }
     }
 

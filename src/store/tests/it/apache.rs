@@ -111,7 +111,7 @@ fn the_same_messages_make_the_same_files() {
     assert_eq!(units(dir.path()), units(&origin));
 }
 
-fn as_draft<'a>(view: &RecordView<'a>) -> Draft<'a> {
+pub fn as_draft<'a>(view: &RecordView<'a>) -> Draft<'a> {
     let tags = properties::get_str(view.properties(), names::TAGS);
     Draft {
         topic: view.topic(),

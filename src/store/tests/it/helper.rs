@@ -15,6 +15,7 @@ pub fn small(root: &Path) -> StoreOptions {
     options.commitlog_file_bytes = 4096;
     options.queue_file_bytes = 20 * 16;
     options.background = false;
+    (options.index.slots, options.index.entries) = (32, 100);
     options
 }
 

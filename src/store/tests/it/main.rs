@@ -8,5 +8,6 @@ mod damage;
 mod faults;
 mod formats;
 mod helper;
+mod index;
 mod model;
 mod sync_flush;
