@@ -150,9 +150,16 @@ fn every_type_is_checked() {
         }
         names
     };
-    let listed = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(listed(checks::BODIES), declared("body", "Deserialize)]"));
-    assert_eq!(listed(checks::HEADERS), declared("header", "ext_fields! {"));
+    for (listed, declared, list) in [
+        (checks::BODIES, declared("body", "Deserialize)]"), "bodies! in checks/jsons.rs"),
+        (checks::HEADERS, declared("header", "ext_fields! {"), "headers! in checks/wire.rs"),
+    ] {
+        let listed: BTreeSet<_> = listed.iter().map(|n| (*n).to_owned()).collect();
+        let missing: Vec<_> = declared.difference(&listed).collect();
+        assert!(missing.is_empty(), "add {missing:?} to {list}");
+        // Else the test would pass where it finds no declarations at all.
+        assert_eq!(declared, listed);
+    }
 }
 
 /// Writes the vectors to `fuzz/corpus`, where fuzzing starts: `cargo test -p oxmq-protocol --test it -- --ignored corpus`.
