@@ -48,15 +48,18 @@ impl Broker {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // From here on dropping it ends the process.
+        let mut broker = Broker { child, addr: String::new() };
         let started = Instant::now();
-        loop {
-            let written = std::fs::read_to_string(&ports).unwrap_or_default();
-            if let Some(addr) = written.lines().find_map(|l| l.strip_prefix("broker=")) {
-                return Broker { child, addr: format!("127.0.0.1:{addr}") };
-            }
+        while broker.addr.is_empty() {
             assert!(started.elapsed() < PATIENCE, "the broker does not start");
             std::thread::sleep(Duration::from_millis(5));
+            let written = std::fs::read_to_string(&ports).unwrap_or_default();
+            if let Some(port) = written.lines().find_map(|l| l.strip_prefix("broker=")) {
+                broker.addr = format!("127.0.0.1:{port}");
+            }
         }
+        broker
     }
 
     fn kill(mut self) {
