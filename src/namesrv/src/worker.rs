@@ -1,6 +1,7 @@
 //! The thread for changes: takes requests in the order of their arrival, a bounded amount of them.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -75,7 +76,64 @@ impl Worker {
 
 fn work(namesrv: &Namesrv, jobs: &Receiver<Job>, waiting: &AtomicUsize) {
     for job in jobs {
-        serve_late(namesrv, &job.conn, job.handle, &job.request);
-        waiting.fetch_sub(job.bytes, Ordering::AcqRel);
+        let Job { conn, handle, request, bytes } = job;
+        // A failure is one request's: without this thread no broker could register any more.
+        let served = catch_unwind(AssertUnwindSafe(|| serve_late(namesrv, &conn, handle, &request)));
+        if served.is_err() {
+            tracing::error!(peer = %conn.peer(), "a change panicked while it was served: connection closed");
+            conn.close();
+        }
+        waiting.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oxmq_base::clock::SystemClock;
+    use oxmq_base::config::NamesrvSettings;
+    use oxmq_protocol::code::RequestCode;
+    use oxmq_protocol::frame::SerializeType;
+    use oxmq_remoting::Outbox;
+    use oxmq_remoting::client::{Client, ClientConfig};
+    use oxmq_remoting::server::{self, Request, ServerConfig, Service};
+
+    use super::*;
+    use crate::kv::KvConfig;
+    use crate::reply::Reply;
+
+    /// Hands every request to the thread: code 1 to a handler that panics.
+    struct Fragile(Worker);
+
+    impl Service for Fragile {
+        fn request(&self, conn: &Conn, req: Request<'_>, _: &mut Outbox) {
+            let handle: Handler = match req.head.code {
+                1 => |_| panic!("a change that fails"),
+                _ => |_| Ok(Reply::ok()),
+            };
+            let (serialize, header) = (req.head.serialize, req.head.raw());
+            assert!(self.0.take(conn, handle, &FrameParts { total: 0, serialize, header, body: req.body }));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_panics_ends_its_connection_alone() {
+        let (notices, _told) = tokio::sync::mpsc::channel(1);
+        let kv = KvConfig::open(None).unwrap();
+        let namesrv =
+            Namesrv::new(NamesrvSettings::default(), kv, SerializeType::Json, SystemClock::shared(), notices);
+        let worker = Worker::start(Arc::new(namesrv)).unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let server =
+            server::serve(ServerConfig::new(vec![(listener, 0)]), Arc::new(Fragile(worker))).unwrap();
+        let addr = server.addrs()[0].to_string();
+        let client = Client::new(ClientConfig::default(), None);
+        let ask = async |code| {
+            client.call(&addr, RequestCode(code), |_| {}, b"", Duration::from_secs(20)).await.is_ok()
+        };
+        assert!(ask(2).await);
+        assert!(!ask(1).await);
+        assert!(ask(2).await, "others are served");
     }
 }
