@@ -4,6 +4,7 @@
 //! others are handed a copy of the request on a bounded pool and answer when they are done. A code that is not in the
 //! table is answered with REQUEST_CODE_NOT_SUPPORTED (3), as is one that is not served on the port it came in by.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use oxmq_protocol::code::{RequestCode as RC, ResponseCode};
@@ -239,7 +240,11 @@ impl Copied {
     fn serve(&self, answer: impl FnOnce(&Call<'_>) -> Vec<u8>) {
         let Ok(head) = self.request.head() else { return };
         let Copied { broker, conn, lane, request } = self;
-        let frame = answer(&Call { broker, conn, lane: *lane, head: &head, body: request.body() });
+        let call = Call { broker, conn, lane: *lane, head: &head, body: request.body() };
+        let frame = catch_unwind(AssertUnwindSafe(|| answer(&call))).unwrap_or_else(|_| {
+            tracing::error!(peer = %conn.peer(), code = head.code, "request handler panicked");
+            Reply::system_error("internal error, see the server's log").frame(broker.serialize, head.opaque)
+        });
         if !frame.is_empty() && !head.is_oneway() {
             send_late(conn, frame);
         }

@@ -128,7 +128,9 @@ fn check(
     let broker = call.broker;
     let until = settings.broker.start_accept_send_request_time_stamp;
     if until > 0 && broker.clock.wall_ms() < until {
-        return Err(Reply::system_error(format!("broker unable to service, until {until}")).into());
+        return Err(
+            Reply::system_error(format!("broker unable to service, until {}", local_time(until))).into()
+        );
     }
     if settings.broker.broker_permission & perm::WRITE == 0 && broker.topics.is_order(name) {
         let remark = format!("the broker[{}] sending message is forbidden", broker.identity.ip);
@@ -159,6 +161,14 @@ fn check(
         .into());
     }
     Ok(topic)
+}
+
+/// A wall clock time where the broker stands, as Apache writes it in remarks.
+fn local_time(ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(at) => at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S,%3f").to_string(),
+        Err(_) => ms.to_string(),
+    }
 }
 
 /// An unknown topic comes into being from TBW102, or as a group's retry topic.

@@ -6,6 +6,7 @@ mod clients;
 mod consume;
 mod extremes;
 mod produce;
+mod query;
 mod refused;
 mod restart;
 mod setup;

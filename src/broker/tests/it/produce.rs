@@ -282,6 +282,11 @@ async fn permissions_and_queue_numbers_of_topics() {
     for (topic, code) in [("TR", 0), ("TO", 16)] {
         assert_eq!(broker.send(topic, 0, &[], "x").await.code.0, code, "{topic}");
     }
+    set(b"startAcceptSendRequestTimeStamp=9999999999999").await;
+    let refused = broker.send("TR", 0, &[], "x").await;
+    assert_eq!(refused.code, Code::SYSTEM_ERROR);
+    assert!(refused.remark.starts_with("broker unable to service, until 2286-11-2"), "{}", refused.remark);
+    assert!(refused.remark.ends_with(",999"), "{}", refused.remark);
 }
 
 #[tokio::test(flavor = "multi_thread")]
