@@ -14,12 +14,15 @@ use crate::broker::Settings;
 use crate::dispatch::Call;
 use crate::notify;
 use crate::reply::{Answer, Reply};
-use crate::services::client::Client;
+use crate::services::client::{CLIENT_ID_BYTES_MAX, Client, GROUPS_PER_CONNECTION_MAX};
 use crate::services::consumers::{Registered, Registration};
 
-/// Serves 34. There is no refusal: groups that may not be are passed over.
+/// Serves 34. Groups that may not be are passed over, that is no refusal.
 pub fn heartbeat(call: &Call<'_>) -> Answer {
     let data: HeartbeatData = call.json()?;
+    if data.client_id.len() > CLIENT_ID_BYTES_MAX {
+        return Err(Reply::system_error(format!("clientID is longer than {CLIENT_ID_BYTES_MAX} bytes")));
+    }
     let settings = call.broker.settings.load();
     let client = Client {
         connection: call.conn.id(),
@@ -30,7 +33,7 @@ pub fn heartbeat(call: &Call<'_>) -> Answer {
     };
     // A V1 heartbeat is always answered so, also one without groups.
     let mut sub_change = data.heartbeat_fingerprint == 0;
-    for consumer in &data.consumer_data_set {
+    for consumer in data.consumer_data_set.iter().take(GROUPS_PER_CONNECTION_MAX) {
         if let Some(registered) = register(call, &settings, &data, consumer, &client) {
             sub_change |= registered.sub_change;
             log(consumer, &client, &registered);
@@ -38,7 +41,7 @@ pub fn heartbeat(call: &Call<'_>) -> Answer {
         }
     }
     if settings.broker.enable_register_producer || !settings.broker.reject_transaction_message {
-        for producer in &data.producer_data_set {
+        for producer in data.producer_data_set.iter().take(GROUPS_PER_CONNECTION_MAX) {
             if call.broker.producers.register(&producer.group_name, &client) {
                 let id = &*client.client_id;
                 tracing::info!(group = producer.group_name, id, client = %client.peer, "producer registered");

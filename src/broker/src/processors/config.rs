@@ -12,6 +12,9 @@ use crate::reply::{Answer, Reply};
 /// Keys that no request may set, besides those that `configBlackList` names.
 const FORBIDDEN: [&str; 3] = ["brokerConfigPath", "rocketmqHome", "configBlackList"];
 
+/// Bytes of keys and values that no table has; they are kept and shown.
+const UNKNOWN_BYTES_MAX: usize = 256 << 10;
+
 /// Serves 26: every key with its value in force, sorted; the version counts the changes since the start. Keys with dots
 /// are system properties with Apache, and not among them; secrets are hidden.
 pub fn get(call: &Call<'_>) -> Answer {
@@ -47,6 +50,9 @@ pub fn update(call: &Call<'_>) -> Answer {
             return Err(Reply::because(Code::NO_PERMISSION, "Can not update config in black list."));
         }
         new.set(key, &entry.value).map_err(|e| Reply::system_error(e.to_string()))?;
+    }
+    if new.unknown.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > UNKNOWN_BYTES_MAX {
+        return Err(Reply::system_error("too many keys that are no settings"));
     }
     // What would refuse the next start is refused now.
     if let Some(refused) = REFUSED.iter().find(|r| (r.when)(&new) && !(r.when)(&old)) {

@@ -5,12 +5,16 @@ use oxmq_protocol::body::lock::{LockBatchRequest, LockBatchResponse};
 
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
+use crate::services::client::CLIENT_ID_BYTES_MAX;
 
 /// A request with its group and client, without which it means nothing.
 fn asked(call: &Call<'_>) -> Result<(String, String, LockBatchRequest), Reply> {
     let mut body: LockBatchRequest = call.json()?;
     match (body.consumer_group.take(), body.client_id.take()) {
-        (Some(group), Some(client)) => Ok((group, client, body)),
+        (Some(group), Some(client)) if group.len().max(client.len()) <= CLIENT_ID_BYTES_MAX => {
+            Ok((group, client, body))
+        }
+        (Some(_), Some(_)) => Err(Reply::system_error("consumerGroup or clientId is too long")),
         _ => Err(Reply::system_error("the request body lacks consumerGroup or clientId")),
     }
 }

@@ -44,5 +44,8 @@ impl Member {
 /// heartbeat of one frame could name 100,000.
 pub const GROUPS_PER_CONNECTION_MAX: usize = 10_000;
 
+/// Longest id that a client may give itself; Java's has an address, an instance's name and a number.
+pub const CLIENT_ID_BYTES_MAX: usize = 1024;
+
 /// Longest name of a producer group, which nothing else checks.
 pub(super) const PRODUCER_GROUP_LEN_MAX: usize = 255;

@@ -207,8 +207,11 @@ impl Consumers {
             seen_mono_ms: self.clock.mono_ms(),
         };
         let mut tables = self.tables.write();
-        let taken = tables.by_connection.get(&r.client.connection);
-        if taken.is_some_and(|t| t.len() >= GROUPS_PER_CONNECTION_MAX && !t.iter().any(|g| **g == *r.group)) {
+        let taken = tables.by_connection.get(&r.client.connection).map_or(0, Vec::len);
+        let is_member = |tables: &Tables| {
+            tables.groups.get(r.group).is_some_and(|g| g.members.contains_key(&seen.client.connection))
+        };
+        if taken >= GROUPS_PER_CONNECTION_MAX && !is_member(&tables) {
             return Registered::default();
         }
         let name = match tables.groups.get(r.group) {

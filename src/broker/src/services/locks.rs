@@ -9,6 +9,10 @@ use parking_lot::Mutex;
 
 /// Queues that a group may hold locked: more than any broker serves, less than a peer could invent.
 pub const LOCKS_PER_GROUP_MAX: usize = 65_536;
+/// Queues that all groups may hold locked.
+pub const LOCKS_MAX: usize = 500_000;
+/// Bytes of a topic's or broker's name that a lock may have.
+const NAME_BYTES_MAX: usize = 255;
 
 #[derive(Debug)]
 struct Lock {
@@ -27,13 +31,20 @@ impl Lock {
 pub struct QueueLocks {
     clock: SharedClock,
     live_ms: u64,
-    groups: Mutex<HashMap<Box<str>, HashMap<MessageQueue, Lock>>>,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    groups: HashMap<Box<str>, HashMap<MessageQueue, Lock>>,
+    /// Locks of all groups.
+    total: usize,
 }
 
 impl QueueLocks {
     /// An empty table; a lock holds for `live_ms` without being asked for again. Clients ask every 20 s.
     pub fn new(clock: SharedClock, live_ms: u64) -> Self {
-        Self { clock, live_ms, groups: Mutex::default() }
+        Self { clock, live_ms, tables: Mutex::default() }
     }
 
     /// Locks or refreshes each queue that is free, expired, or the client's own; returns those, in the order asked.
@@ -42,17 +53,19 @@ impl QueueLocks {
             return Vec::new();
         }
         let owner: Arc<str> = client_id.into();
-        let mut groups = self.groups.lock();
+        let mut tables = self.tables.lock();
         // Read under the lock: a time from before it could take a lock that was given meanwhile for one of long ago.
         let now = self.clock.mono_ms();
+        let Tables { groups, total } = &mut *tables;
         if !groups.contains_key(group) {
             groups.insert(group.into(), HashMap::new());
         }
         let Some(locks) = groups.get_mut(group) else { return Vec::new() };
+        let named = |q: &MessageQueue| q.topic.len().max(q.broker_name.len()) <= NAME_BYTES_MAX;
         let mut locked = Vec::with_capacity(queues.len().min(LOCKS_PER_GROUP_MAX));
         let mut asked = HashSet::with_capacity(queues.len());
         for queue in queues.iter().filter(|q| asked.insert(*q)) {
-            let room = locks.len() < LOCKS_PER_GROUP_MAX;
+            let room = locks.len() < LOCKS_PER_GROUP_MAX && *total < LOCKS_MAX && named(queue);
             let mine = match locks.get_mut(queue) {
                 Some(lock) if *lock.client_id == *client_id || lock.is_expired(now, self.live_ms) => {
                     *lock = Lock { client_id: owner.clone(), since_mono_ms: now };
@@ -61,6 +74,7 @@ impl QueueLocks {
                 Some(_) => false,
                 None if room => {
                     locks.insert(queue.clone(), Lock { client_id: owner.clone(), since_mono_ms: now });
+                    *total += 1;
                     true
                 }
                 None => false,
@@ -69,16 +83,21 @@ impl QueueLocks {
                 locked.push(queue.clone());
             }
         }
+        if locks.is_empty() {
+            groups.remove(group);
+        }
         locked
     }
 
     /// Frees those of the queues that the client holds.
     pub fn unlock_batch(&self, group: &str, client_id: &str, queues: &[MessageQueue]) {
-        let mut groups = self.groups.lock();
+        let mut tables = self.tables.lock();
+        let Tables { groups, total } = &mut *tables;
         let Some(locks) = groups.get_mut(group) else { return };
         for queue in queues {
             if locks.get(queue).is_some_and(|l| *l.client_id == *client_id) {
                 locks.remove(queue);
+                *total -= 1;
             }
         }
         if locks.is_empty() {
@@ -89,8 +108,9 @@ impl QueueLocks {
     /// Whether the group holds a lock now. A retry that is sent while it does goes to the dead letter topic.
     pub fn holds_any(&self, group: &str) -> bool {
         let now = self.clock.mono_ms();
-        self.groups
+        self.tables
             .lock()
+            .groups
             .get(group)
             .is_some_and(|locks| locks.values().any(|l| !l.is_expired(now, self.live_ms)))
     }
@@ -98,16 +118,20 @@ impl QueueLocks {
     /// Forgets expired locks, which only take memory; to be called now and then.
     pub fn expire(&self) {
         let now = self.clock.mono_ms();
-        self.groups.lock().retain(|_, locks| {
+        let mut tables = self.tables.lock();
+        let mut left = 0;
+        tables.groups.retain(|_, locks| {
             locks.retain(|_, lock| !lock.is_expired(now, self.live_ms));
+            left += locks.len();
             !locks.is_empty()
         });
+        tables.total = left;
     }
 }
 
 impl std::fmt::Debug for QueueLocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QueueLocks").field("groups", &self.groups.lock().len()).finish_non_exhaustive()
+        f.debug_struct("QueueLocks").field("locks", &self.tables.lock().total).finish_non_exhaustive()
     }
 }
 
@@ -181,7 +205,24 @@ mod tests {
         clock.advance_ms(1);
         assert!(!locks.holds_any("g"));
         locks.expire();
-        assert!(locks.groups.lock().is_empty());
+        assert!(locks.tables.lock().groups.is_empty());
+    }
+
+    /// Groups and names come from peers unchecked.
+    #[test]
+    fn locks_are_bounded() {
+        let locks = QueueLocks::new(Arc::new(ManualClock::new(1)), 60_000);
+        let all = queues(&(0..LOCKS_PER_GROUP_MAX as i32 + 5).collect::<Vec<_>>());
+        let got: Vec<usize> =
+            (0..9).map(|group| locks.lock_batch(&format!("g{group}"), "a", &all).len()).collect();
+        assert_eq!(got[..7], [LOCKS_PER_GROUP_MAX; 7]);
+        assert_eq!(got.iter().sum::<usize>(), LOCKS_MAX);
+        assert!(!locks.holds_any("g8"));
+        locks.unlock_batch("g0", "a", &all);
+        assert_eq!(locks.lock_batch("g8", "a", &queues(&[0])), queues(&[0]));
+        let long = MessageQueue::new("t".repeat(256), "b", 0);
+        assert_eq!(locks.lock_batch("g9", "a", &[long]), []);
+        assert!(!locks.tables.lock().groups.contains_key("g9"));
     }
 
     #[derive(Debug, Clone)]
@@ -233,10 +274,14 @@ mod tests {
                     }
                     Step::Expire => {
                         locks.expire();
-                        let left = locks.groups.lock().get("g").map_or(0, HashMap::len);
+                        let left = locks.tables.lock().groups.get("g").map_or(0, HashMap::len);
                         owners.retain(|_, (_, at)| now - *at <= 60_000);
                         prop_assert_eq!(left, owners.len());
                     }
+                }
+                {
+                    let tables = locks.tables.lock();
+                    prop_assert_eq!((tables.total, tables.groups.contains_key("g")), (owners.len(), !owners.is_empty()));
                 }
                 prop_assert_eq!(locks.holds_any("g"), owners.values().any(|(_, at)| now - at <= 60_000));
             }

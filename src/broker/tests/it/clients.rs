@@ -271,6 +271,12 @@ async fn queues_are_locked_for_one_client() {
             "{client}"
         );
     }
+    let long = "c".repeat(1025);
+    let refused = broker.ask(RC::LOCK_BATCH_MQ, &[], body(&long, &[3]).as_bytes()).await;
+    assert_eq!((refused.code.0, &*refused.remark), (1, "consumerGroup or clientId is too long"));
+    let beat =
+        format!(r#"{{"clientID":"{long}","consumerDataSet":[],"producerDataSet":[{{"groupName":"pg"}}]}}"#);
+    assert_eq!(broker.ask(RC::HEART_BEAT, &[], beat.as_bytes()).await.code, Code::SYSTEM_ERROR);
     let nothing = broker.ask(RC::LOCK_BATCH_MQ, &[], b"").await;
     assert_eq!(nothing.code, Code::SYSTEM_ERROR);
 }
