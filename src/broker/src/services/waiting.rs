@@ -38,6 +38,8 @@ impl Waiting {
         if added.is_err() {
             self.place(want.queue).fetch_sub(1, Ordering::SeqCst);
         }
+        // Pairs with `grown`: the caller looks at the queue's end next, and not before it counts here.
+        fence(Ordering::SeqCst);
         added.map(|_| ())
     }
 

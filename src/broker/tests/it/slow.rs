@@ -26,6 +26,10 @@ async fn large_cold_messages_reach_a_slow_reader() {
     for _ in 0..3 {
         assert_eq!(broker.send("TL", 0, &[], &large).await.code, Code::SUCCESS);
     }
+    // A new group begins where its clients say, not at 0, once the first message is not in memory any more.
+    let of = [("consumerGroup", "new"), ("topic", "TL"), ("queueId", "0")];
+    let none = broker.ask(RequestCode::QUERY_CONSUMER_OFFSET, &of, b"").await;
+    assert_eq!(none.code, Code::QUERY_NOT_FOUND);
     let mut socket = TcpStream::connect(&broker.addr).unwrap();
     let fields = [
         ("consumerGroup", "cg"),
