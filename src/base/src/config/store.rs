@@ -122,14 +122,26 @@ crate::config! {
         in_sync_replicas: i32 = 1, key "inSyncReplicas", boot important, in 1..=2147483647;
         /// SYNC_MASTER: replicas without which sends are refused.
         min_in_sync_replicas: i32 = 1, key "minInSyncReplicas", boot important, in 1..=2147483647, later "replication";
+        /// Keep an index of messages by unique key, keys and tags.
+        message_index_enable: bool = true, key "messageIndexEnable", boot;
+        /// Write that index to files (with messageIndexEnable).
+        index_file_write_enable: bool = true, key "indexFileWriteEnable", boot;
+        /// Answer queries by key from those files.
+        index_file_read_enable: bool = true, key "indexFileReadEnable", boot;
+        /// Hash slots of an index file. Where it changes, the index is made anew from the log.
+        max_hash_slot_num: i32 = 5_000_000, key "maxHashSlotNum", boot, in 1..=50_000_000;
+        /// Entries of an index file. Where it changes, the index is made anew from the log.
+        max_index_num: i32 = 20_000_000, key "maxIndexNum", boot, in 2..=90_000_000;
+        /// Most messages that a query by key answers.
+        max_msgs_num_batch: i32 = 64, key "maxMsgsNumBatch", boot, in 1..=65536;
+        /// Most messages that a query by unique key answers.
+        default_query_max_num: i32 = 32, key "defaultQueryMaxNum", reload, in 1..=65536;
+        /// Recover from where the index ends too.
+        message_index_safe: bool = false, key "messageIndexSafe", reload, moot "after a crash the index is always completed from the log";
+        /// Messages that may wait for the index.
+        put_msg_index_hight_water: i32 = 600_000, key "putMsgIndexHightWater", reload, moot "Apache does not read it, and appends never wait for the index";
     }
 
-    later "the message index" {
-        indexFileWriteEnable: Bool = true, indexFileReadEnable: Bool = true,
-        putMsgIndexHightWater: Int = 600000, messageIndexEnable: Bool = true, maxHashSlotNum: Int = 5000000,
-        maxIndexNum: Int = 20000000, maxMsgsNumBatch: Int = 64, messageIndexSafe: Bool = false,
-        defaultQueryMaxNum: Int = 32,
-    }
     later "the RocksDB stores" {
         timerRocksDBEnable: Bool = false, timerRocksDBStopScan: Bool = false,
         timerRocksDBPrecisionMs: Long = 1000, timerRocksDBRollMaxTps: Double = 8000.0,

@@ -1,5 +1,6 @@
 //! Headers of what operators ask and change.
 
+use crate::Raw;
 use crate::ext_fields;
 
 ext_fields! {
@@ -123,5 +124,27 @@ ext_fields! {
         offset: i64 = "offset",
         /// Not looked at.
         topic: Option<String> = "topic",
+    }
+}
+
+ext_fields! {
+    /// QUERY_MESSAGE (12). Java: `QueryMessageRequestHeader`.
+    pub struct QueryMessage<'a> {
+        /// Topic.
+        topic: Raw<'a> = "topic",
+        /// UNIQ_KEY, one of KEYS, or TAGS.
+        key: Raw<'a> = "key",
+        /// Most messages wanted.
+        max_num: i32 = "maxNum",
+        /// Stored at or after, ms.
+        begin_timestamp: i64 = "beginTimestamp",
+        /// Stored at or before, ms.
+        end_timestamp: i64 = "endTimestamp",
+        /// `K` key, `U` unique key, `T` tags; absent before 5.4: `K`.
+        index_type: Option<Raw<'a>> = "indexType",
+        /// Where a scan of the RocksDB index goes on.
+        last_key: Option<Raw<'a>> = "lastKey",
+        /// Not of the Java class, which reads the field beside it: a query by unique key, the broker says how many.
+        unique_key: Option<bool> = "_UNIQUE_KEY_QUERY",
     }
 }
