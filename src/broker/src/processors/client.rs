@@ -64,14 +64,19 @@ fn register(
         return None;
     }
     let group = broker.find_group(&consumer.group_name, client.peer)?;
-    let order = consumer.subscription_data_set.iter().any(|s| broker.topics.is_order(&s.topic));
     let sys_flag = if consumer.unit_mode { sysflag::topic::UNIT_SUB } else { 0 };
     let retry = topic::retry_of(&consumer.group_name);
+    let without_sub = data.heartbeat_fingerprint != 0 && data.without_sub;
+    // A heartbeat without its subscriptions says nothing of their order. (Apache takes it for "none is ordered", and the
+    // flag goes back and forth.)
+    let order = match without_sub {
+        true => broker.topics.is_order(&retry),
+        false => consumer.subscription_data_set.iter().any(|s| broker.topics.is_order(&s.topic)),
+    };
     if broker.topics.keep_retry_topic(&retry, group.retry_queue_nums, order, sys_flag) {
         tracing::info!(topic = retry, order, client = %client.peer, "create or change retry topic");
         broker.topics_changed();
     }
-    let without_sub = data.heartbeat_fingerprint != 0 && data.without_sub;
     Some(broker.consumers.register(&Registration {
         group: &consumer.group_name,
         client,

@@ -130,6 +130,24 @@ async fn v2_heartbeats_leave_subscriptions_out() {
     let connection = one.ask(RC::GET_CONSUMER_CONNECTION_LIST, &[("consumerGroup", "cg")], "").await;
     let connection: ConsumerConnection = connection.json().unwrap();
     assert_eq!(connection.subscription_table.keys().collect::<Vec<_>>(), ["TA"]);
+    // The retry topic of a group that consumes in order stays ordered when subscriptions are left out.
+    let order = [
+        ("topic", "TO"),
+        ("defaultTopic", "TBW102"),
+        ("readQueueNums", "1"),
+        ("writeQueueNums", "1"),
+        ("perm", "6"),
+        ("topicFilterType", "SINGLE_TAG"),
+        ("order", "true"),
+    ];
+    one.ask(RC::UPDATE_AND_CREATE_TOPIC, &order, "").await;
+    let topics = &broker.running.broker().topics;
+    for (topics_sent, more, ordered) in
+        [(vec!["TO"], full, true), (vec![], short, true), (vec!["TA"], "", false)]
+    {
+        one.beat("a", "ordered", &topics_sent, more).await;
+        assert_eq!(topics.is_order("%RETRY%ordered"), ordered, "{more}");
+    }
     // After a restart of the broker the subscriptions are asked for, whatever the client believes.
     assert_eq!(one.beat("a", "cg2", &[], short).await.as_deref(), Some("true"));
 }

@@ -8,6 +8,7 @@ mod extremes;
 mod produce;
 mod query;
 mod refused;
+mod register;
 mod restart;
 mod setup;
 mod slow;
