@@ -66,3 +66,19 @@ async fn messages_are_found_by_key_unique_key_and_tags() {
     }
     broker.stop().await;
 }
+
+/// An answer is never longer than a frame that clients take: of many large messages it has some.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_end_before_they_are_too_long() {
+    let broker = Fixture::start_with(|s| {
+        s.set("mappedFileSizeCommitLog", "67108864").unwrap();
+    })
+    .await;
+    let large = "b".repeat((4 << 20) - 2048);
+    for _ in 0..5 {
+        let props = [("KEYS", "large")];
+        assert_eq!(broker.send("TA", 0, &props, &large).await.code, Code::SUCCESS);
+    }
+    let got = broker.ask(RC::QUERY_MESSAGE, &fields("large", &[]), b"").await;
+    assert_eq!((got.code, bodies(&got).len()), (Code::SUCCESS, 3));
+}
