@@ -7,9 +7,6 @@ use oxmq_store::IndexQuery;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
 
-/// Bytes of messages in one answer, the first one aside: clients take frames of 16 MiB.
-const ANSWER_BYTES_MAX: usize = 12 << 20;
-
 /// Serves 12.
 pub fn by_key(call: &Call<'_>) -> Answer {
     let header: QueryMessage<'_> = call.header()?;
@@ -26,16 +23,9 @@ pub fn by_key(call: &Call<'_>) -> Answer {
         end: header.end_timestamp,
     };
     let found = call.broker.store.query(&query);
-    let mut body = Vec::new();
-    for record in &found.records {
-        if !body.is_empty() && body.len() + record.len() > ANSWER_BYTES_MAX {
-            break;
-        }
-        body.extend_from_slice(record);
-    }
     let reply = match found.records.is_empty() {
         true => Reply::because(Code::QUERY_NOT_FOUND, "can not find message, maybe time range not correct"),
-        false => Reply { body, ..Reply::ok() },
+        false => Reply { body: found.records.concat(), ..Reply::ok() },
     };
     Ok(reply
         .field("indexLastUpdatePhyoffset", found.last_phy)
