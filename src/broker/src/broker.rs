@@ -206,6 +206,7 @@ impl Broker {
             AppendError::BodyTooLarge { .. }
             | AppendError::RecordTooLarge { .. }
             | AppendError::PropertiesTooLong { .. }
+            | AppendError::InnerBatch
             | AppendError::Topic => self.illegal_message(),
             AppendError::Poisoned(_) => self.poisoned(),
             AppendError::QueueDeleted => {

@@ -36,6 +36,8 @@ use crate::{registration, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
 const QUEUE_UNIT: u64 = 20;
+/// The same of `mapperFileSizeBatchConsumeQueue`.
+const BATCH_QUEUE_UNIT: u64 = 46;
 /// How long a stop waits for connections to finish what they are served.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 /// `reviveQueueNum`'s default: queues of the topic that POP will use.
@@ -110,7 +112,7 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     let levels = Levels::parse(&settings.store.message_delay_level)?;
     let (main, fast) = bind(&settings)?;
     let identity = identity(&settings, main.local_addr()?.port())?;
-    let store = open_store(&settings, &levels, &clock).await?;
+    let (store, topics) = open_store(&settings, &levels, &clock).await?;
     let tls = Tls::new(tls_settings(&settings)?)?;
     let nameservers = nameservers(&settings, &clock, serialize)?;
     let mut server_config = ServerConfig::new(vec![(main, 0), (fast, 1)]);
@@ -119,8 +121,16 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     server_config.idle = Duration::from_secs(settings.server.server_channel_max_idle_time_seconds as u64);
     server_config.clock = Arc::clone(&clock);
 
-    let broker =
-        Arc::new(assemble(settings, serialize, config_file, Arc::clone(&clock), identity, levels, store)?);
+    let broker = Arc::new(assemble(
+        settings,
+        serialize,
+        config_file,
+        Arc::clone(&clock),
+        identity,
+        levels,
+        store,
+        topics,
+    )?);
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
     let delivery = Delivery::start(Arc::clone(&broker))?;
     let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
@@ -186,17 +196,17 @@ fn assemble(
     identity: Identity,
     levels: Levels,
     store: Store,
+    topics: topics::Topics,
 ) -> Result<Broker, StartError> {
     let folder = Path::new(&settings.store.store_path_root_dir).join("config");
     let file = |name: &str| ConfigFile::new(&folder, name);
-    let options = topic_options(&settings);
     let boot_ms = clock.wall_ms();
     // Two processes that share address and pid, as in containers, differ in when they started.
     let uniq_keys = UniqKeys::new(identity.store_host.ip(), std::process::id(), boot_ms as u32);
     let step = u64::try_from(settings.broker.consumer_offset_update_version_step).unwrap_or(1);
     let lock_ms = u64::try_from(settings.broker.rebalance_lock_max_live_time).unwrap_or(60_000);
     Ok(Broker {
-        topics: topics::Topics::open(&options, file("topics.json"), Arc::clone(&clock))?,
+        topics,
         groups: groups::Groups::open(file("subscriptionGroup.json"), Arc::clone(&clock))?,
         offsets: offsets::Offsets::open(file("consumerOffset.json"), step, Arc::clone(&clock))?,
         progress: progress::Progress::open(file("delayOffset.json"), Arc::clone(&clock))?,
@@ -242,12 +252,21 @@ fn topic_options(settings: &Settings) -> TopicOptions {
 }
 
 /// Opens and recovers the store where blocking is allowed.
-async fn open_store(settings: &Settings, levels: &Levels, clock: &SharedClock) -> Result<Store, StartError> {
+/// The store, and the topics, which it has to know for its recovery; they are read when the folder is locked.
+async fn open_store(
+    settings: &Settings,
+    levels: &Levels,
+    clock: &SharedClock,
+) -> Result<(Store, topics::Topics), StartError> {
     let options = store_options(settings, levels);
+    let topic_options = topic_options(settings);
+    let folder = Path::new(&settings.store.store_path_root_dir).join("config");
     let clock = Arc::clone(clock);
     let opened = tokio::task::spawn_blocking(move || {
-        let store = oxmq_store::open(options, clock)?.recover()?;
-        Ok::<_, StartError>(store)
+        let unrecovered = oxmq_store::open(options, Arc::clone(&clock))?;
+        let topics = topics::Topics::open(&topic_options, ConfigFile::new(&folder, "topics.json"), clock)?;
+        let store = unrecovered.with_batch_topics(topics.batch_names()).recover()?;
+        Ok::<_, StartError>((store, topics))
     });
     opened.await.map_err(std::io::Error::other)?
 }
@@ -259,6 +278,8 @@ fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
     options.commitlog_dir = s.store_path_commit_log.as_ref().map(PathBuf::from);
     options.commitlog_file_bytes = unsigned(s.mapped_file_size_commit_log);
     options.queue_file_bytes = unsigned(s.mapped_file_size_consume_queue).next_multiple_of(QUEUE_UNIT);
+    options.batch_queue_file_bytes =
+        unsigned(s.mapper_file_size_batch_consume_queue).next_multiple_of(BATCH_QUEUE_UNIT);
     options.max_message_bytes = unsigned(s.max_message_size) as usize;
     options.flush_mode = match s.flush_disk_type {
         FlushDiskType::SyncFlush => FlushMode::Sync,

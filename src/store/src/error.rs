@@ -35,6 +35,9 @@ pub enum AppendError {
     /// A topic name that the store does not take: empty, over 255 bytes, or with other characters than topics have.
     #[error("topic name cannot be stored")]
     Topic,
+    /// A record of several messages and a queue of single ones, or the other way round, or too many messages.
+    #[error("not an inner batch, or not a queue for it")]
+    InnerBatch,
     /// No space on the disk. Appends work again once there is some.
     #[error("disk full: {0}")]
     DiskFull(Arc<io::Error>),

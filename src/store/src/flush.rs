@@ -110,13 +110,21 @@ impl Core {
             queue.pending.store(false, Ordering::SeqCst);
             let from = queue.visible.load(Ordering::Relaxed);
             let (to, end) = self.flushed_end(queue, from, flushed);
+            let mut shown = true;
             if to > from {
-                queue.visible.store(to, Ordering::Release);
-                if let Some(listener) = self.listener.get() {
-                    listener.visible(queue, to);
+                match queue.show_to(&self.files, to) {
+                    Ok(visible) => {
+                        if let Some(listener) = self.listener.get() {
+                            listener.visible(queue, visible);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(?queue, %error, "read units behind a flush");
+                        shown = false;
+                    }
                 }
             }
-            if to < end {
+            if to < end || !shown {
                 Self::enlist(&self.pending, &queue.pending, queue);
             }
         }

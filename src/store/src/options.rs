@@ -26,6 +26,8 @@ pub struct StoreOptions {
     pub commitlog_file_bytes: u64,
     /// `mappedFileSizeConsumeQueue` × 20, rounded up to whole units: bytes of a ConsumeQueue file.
     pub queue_file_bytes: u64,
+    /// `mapperFileSizeBatchConsumeQueue`: bytes of a BatchConsumeQueue file, whole units of 46.
+    pub batch_queue_file_bytes: u64,
     /// `maxMessageSize`: bytes of a body. A record may have 64 KiB more.
     pub max_message_bytes: usize,
     /// `flushDiskType`.
@@ -130,6 +132,7 @@ impl StoreOptions {
             commitlog_dir: None,
             commitlog_file_bytes: 1 << 30,
             queue_file_bytes: 6_000_000,
+            batch_queue_file_bytes: 13_800_000,
             max_message_bytes: 4 << 20,
             flush_mode: FlushMode::Async,
             flush_interval_ms: 500,
@@ -164,6 +167,11 @@ impl StoreOptions {
     /// Where index files lie.
     pub fn index_dir(&self) -> PathBuf {
         self.root.join("index")
+    }
+
+    /// Where BatchConsumeQueue files lie.
+    pub fn batch_queue_dir(&self) -> PathBuf {
+        self.root.join("batchconsumequeue")
     }
 
     /// The root's `name`.

@@ -1,13 +1,14 @@
 //! Reading messages from a queue, with Apache's statuses and next offsets. Java: DefaultMessageStore.getMessage.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use crate::api::{PullLimits, PullOutcome, PullStatus};
 use crate::commitlog::find;
 use crate::core::Core;
-use crate::format::unit::{UNIT, Unit};
+use crate::format::unit::Unit;
 use crate::queue::{CHUNK, Queue};
 
 /// Adjacent records of one file, to be answered as one slice.
@@ -60,9 +61,22 @@ impl Core {
         const BYTES_MAX: u64 = 128 << 20;
         let policy = &self.options.pull;
         // Java: Math.max(maxFilterMessageSize, maxMsgNums * unit): units looked at in one pull, and at most one file.
-        let scan = (policy.filter_bytes / UNIT as u64).max(u64::from(limits.max_messages)) as i64;
-        let stop =
-            max.min(offset.saturating_add(scan)).min(self.files.base_of(offset) + self.files.file_units);
+        let scan = (policy.filter_bytes / queue.unit_bytes()).max(u64::from(limits.max_messages)) as i64;
+        let (mut at, units) = match queue.is_batch() {
+            false => (offset, max.min(offset.saturating_add(scan))),
+            true => {
+                let end = queue.visible.load(Ordering::Acquire);
+                match queue.unit_of(&self.files, offset, end) {
+                    Ok(at) => (at, end),
+                    Err(error) => {
+                        tracing::error!(?queue, offset, %error, "read a consume queue");
+                        return outcome(PullStatus::OffsetFoundNull, offset, min, max);
+                    }
+                }
+            }
+        };
+        let begin = at;
+        let stop = units.min(self.files.base_of(queue, at) + self.files.file_units(queue));
         let bytes_max = limits.max_bytes.clamp(100, BYTES_MAX);
         let mut got = outcome(PullStatus::NoMatchedMessage, offset, min, max);
         let files = self.log.files();
@@ -71,7 +85,6 @@ impl Core {
         let mut skip_below = 0;
         let mut run = Run::default();
         let mut units = [Unit::default(); CHUNK];
-        let mut at = offset;
         'units: while at < stop {
             let n = match queue.read(&self.files, at, stop, &mut units) {
                 Ok(n) if n > 0 => n,
@@ -82,10 +95,11 @@ impl Core {
                     if let Err(error) = &other {
                         tracing::error!(?queue, at, %error, "read a consume queue");
                     }
-                    if got.count == 0 && at == offset {
+                    if got.count == 0 && at == begin {
                         got.status = PullStatus::OffsetFoundNull;
-                        if gone {
-                            got.next_begin_offset = self.files.base_of(at) + self.files.file_units;
+                        if gone && !queue.is_batch() {
+                            got.next_begin_offset =
+                                self.files.base_of(queue, at) + self.files.file_units(queue);
                         }
                     }
                     break;
@@ -93,12 +107,32 @@ impl Core {
             };
             for unit in &units[..n] {
                 let hot = log_end.saturating_sub(unit.phy) <= policy.hot_distance_bytes;
-                if is_full(&got, unit.size, limits.max_messages, bytes_max, hot, policy) {
+                let (messages, next) = match queue.is_batch() {
+                    false => (1, at + 1),
+                    true => match queue.span(&self.files, at, stop) {
+                        // Java counts as if each message had a unit.
+                        Ok(Some(span))
+                            if span.base < max
+                                && (at == begin || span.base.saturating_sub(offset) <= scan) =>
+                        {
+                            (u32::from(span.count), span.end())
+                        }
+                        Ok(Some(_)) => break 'units,
+                        other => {
+                            tracing::error!(?queue, at, ?other, "read a consume queue");
+                            if at == begin {
+                                got.status = PullStatus::OffsetFoundNull;
+                            }
+                            break 'units;
+                        }
+                    },
+                };
+                if is_full(&got, (messages, unit.size), limits.max_messages, bytes_max, hot, policy) {
                     break 'units;
                 }
                 last_phy = unit.phy;
                 at += 1;
-                got.next_begin_offset = at;
+                got.next_begin_offset = next;
                 if unit.phy < skip_below && !unit.is_filler() {
                     continue;
                 }
@@ -130,7 +164,7 @@ impl Core {
                 run.end = unit.end();
                 skip_below = 0;
                 got.status = PullStatus::Found;
-                got.count += 1;
+                got.count += messages;
                 got.bytes = got.bytes.saturating_add(unit.size);
             }
         }
@@ -155,7 +189,7 @@ fn outcome(status: PullStatus, next_begin_offset: i64, min_offset: i64, max_offs
 /// Java: isTheBatchFull. The first message is always taken.
 fn is_full(
     got: &PullOutcome,
-    size: u32,
+    (messages, size): (u32, u32),
     max_messages: u32,
     bytes_max: u64,
     hot: bool,
@@ -169,7 +203,7 @@ fn is_full(
         true => (policy.hot_messages, policy.hot_bytes),
         false => (policy.cold_messages, policy.cold_bytes),
     };
-    got.count + 1 > max_messages
+    got.count.saturating_add(messages) > max_messages
         || bytes > bytes_max
         || bytes > u64::from(own_max)
         || got.count + 1 > count_max

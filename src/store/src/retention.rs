@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::core::Core;
-use crate::format::unit::UNIT;
 use crate::queue::Queue;
 
 /// What a removal took away.
@@ -46,10 +45,10 @@ impl Core {
     /// The queue's last file stays: it says which offset is next.
     fn remove_queue_files(&self, queue: &Queue) -> io::Result<usize> {
         let mut n = 0;
-        let min = queue.min_offset(&self.files, &self.log)?;
+        let min = queue.min_unit(&self.files, &self.log)?;
         loop {
             let first = queue.first.load(Ordering::Relaxed);
-            let next = first + self.files.file_units;
+            let next = first + self.files.file_units(queue);
             if queue.is_deleted() || next > min || next >= queue.written.load(Ordering::Acquire) {
                 return Ok(n);
             }
@@ -58,7 +57,7 @@ impl Core {
             self.files.forget(queue);
             std::fs::remove_file(&path)?;
             n += 1;
-            tracing::debug!(file = %path.display(), bytes = self.files.file_units as usize * UNIT, "removed");
+            tracing::debug!(file = %path.display(), bytes = self.files.file_bytes(queue), "removed");
         }
     }
 }

@@ -139,6 +139,32 @@ impl Store {
         self.core().append(queue, drafts, |a| out.push(a))
     }
 
+    /// Appends one record that holds `count` messages, whose body is a batch's, to a queue of a batch topic. The store
+    /// adds INNER_NUM, INNER_BASE and the flags that say so.
+    pub fn append_inner(
+        &self,
+        queue: &Arc<Queue>,
+        draft: &Draft<'_>,
+        count: u16,
+    ) -> Result<Appended, AppendError> {
+        let mut appended = Appended::default();
+        self.core().append_inner(queue, draft, count, |a| appended = a)?;
+        Ok(appended)
+    }
+
+    /// From now on the topic's queues are batch queues (`queue.type=BatchCQ`), until it is deleted. False, and nothing
+    /// changes, when the topic has messages in queues of the ordinary kind.
+    pub fn declare_batch(&self, topic: &str) -> bool {
+        let core = self.core();
+        let _tail = core.log.tail.lock();
+        core.queues.declare_batch(topic)
+    }
+
+    /// Whether the topic's queues are batch queues.
+    pub fn is_batch(&self, topic: &str) -> bool {
+        self.core().queues.is_batch(topic)
+    }
+
     /// `size` visible bytes at `phy`; `None` where they are not (any more).
     pub fn read(&self, phy: u64, size: u32) -> Option<Bytes> {
         let size = u64::from(size);
@@ -184,7 +210,7 @@ impl Store {
         self.core().log.min_phy()
     }
 
-    /// First offset of the queue whose message is still there. May read the queue's file when the log's start moved.
+    /// First offset of the queue whose message is still there; −1 for a batch queue that never had one. May read the queue's file when the log's start moved.
     pub fn min_offset(&self, queue: &Queue) -> i64 {
         let core = self.core();
         queue.min_offset(&core.files, &core.log).unwrap_or(0).min(queue.max_offset())
@@ -333,12 +359,12 @@ impl Core {
             self.files.forget(queue);
             storable |= queue.storable;
         }
-        if storable {
-            match std::fs::remove_dir_all(self.files.root.join(topic)) {
+        for root in [&self.files.root, &self.files.batch_root].into_iter().filter(|_| storable) {
+            match std::fs::remove_dir_all(root.join(topic)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
-            crate::persist::sync_dir(&self.files.root).or_else(|e| match e.kind() {
+            crate::persist::sync_dir(root).or_else(|e| match e.kind() {
                 io::ErrorKind::NotFound => Ok(()),
                 _ => Err(e),
             })?;

@@ -35,6 +35,8 @@ crate::config! {
         mapped_file_size_commit_log: i32 = 1_073_741_824, key "mappedFileSizeCommitLog", boot, in 4096..=2147483647;
         /// Size of one file of a queue, in bytes; rounded up to whole units of 20.
         mapped_file_size_consume_queue: i32 = 6_000_000, key "mappedFileSizeConsumeQueue", boot, in 20..=2147483640;
+        /// Size of one file of a batch queue, in bytes; rounded up to whole units of 46.
+        mapper_file_size_batch_consume_queue: i32 = 13_800_000, key "mapperFileSizeBatchConsumeQueue", boot, in 46..=2147483601;
         /// SYNC_FLUSH answers a send when the message is on the disk, ASYNC_FLUSH when it is in the page cache.
         flush_disk_type: FlushDiskType = FlushDiskType::AsyncFlush, key "flushDiskType", boot important;
         /// How long a send waits for SYNC_FLUSH before it is answered FLUSH_DISK_TIMEOUT, in ms.
@@ -207,10 +209,6 @@ crate::config! {
         enableLmq: Bool = false, enableMultiDispatch: Bool = false, maxLmqConsumeQueueNum: Int = 20000,
         enableLmqQuota: Bool = false,
     }
-    later "batch queues" {
-        mapperFileSizeBatchConsumeQueue: Int = 13800000, searchBcqByCacheEnable: Bool = true,
-        pullBatchMaxMessageCount: Int = 160,
-    }
     later "cold-data flow control" {
         coldDataFlowControlEnable: Bool = false, coldDataScanEnable: Bool = false,
         dataReadAheadEnable: Bool = true,
@@ -232,6 +230,7 @@ crate::config! {
         enableAsyncReput: Bool = true, recheckReputOffsetFromCq: Bool = false,
         enableRunningFlagsInFlush: Bool = false, travelCqFileNumWhenGetMessage: Int = 1,
         correctLogicMinOffsetSleepInterval: Int = 1, correctLogicMinOffsetForceInterval: Int = 300000,
+        searchBcqByCacheEnable: Bool = true, pullBatchMaxMessageCount: Int = 160,
         mappedFileSwapEnable: Bool = true, commitLogForceSwapMapInterval: Long = 43200000,
         commitLogSwapMapInterval: Long = 3600000, commitLogSwapMapReserveFileNum: Int = 100,
         logicQueueForceSwapMapInterval: Long = 43200000, logicQueueSwapMapInterval: Long = 3600000,

@@ -62,13 +62,18 @@ pub fn max(call: &Call<'_>) -> Answer {
     Ok(Reply::ok().field("offset", queue.map_or(0, |q| q.max_offset())))
 }
 
-/// Serves GET_MIN_OFFSET (31); 0 for a queue that is not there.
+/// Serves GET_MIN_OFFSET (31); 0 for a queue that is not there, −1 for a batch queue without a message.
 pub fn min(call: &Call<'_>) -> Answer {
     let header: QueueAsked<'_> = call.header()?;
     let store = &call.broker.store;
-    let queue = store.find_queue(&header.topic.to_str(), header.queue_id);
+    let topic = header.topic.to_str();
+    let offset = match store.find_queue(&topic, header.queue_id) {
+        Some(queue) => store.min_offset(&queue),
+        None if store.is_batch(&topic) => -1,
+        None => 0,
+    };
     // Apache answers this one through its relay, which sets an empty remark.
-    Ok(Reply::ok().field("offset", queue.map_or(0, |q| store.min_offset(&q).max(0))).remark(""))
+    Ok(Reply::ok().field("offset", offset).remark(""))
 }
 
 /// Serves GET_EARLIEST_MSG_STORETIME (32); −1 without a message. Reads the log.

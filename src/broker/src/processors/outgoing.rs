@@ -34,6 +34,8 @@ pub struct Found {
     pub no_wait: bool,
     /// KEYS is there, and not blank.
     pub keys: bool,
+    /// INNER_NUM is there: only the broker may say that a record holds several messages.
+    pub inner: bool,
     /// _SYS_MSG_PRIORITY_, from 0 on.
     pub priority: Option<i32>,
     /// The message is of a kind that has no priorities: in order, delayed or half.
@@ -92,6 +94,7 @@ pub fn take_over(sent: &[u8], out: &mut Vec<u8>) -> Found {
             }
             names::SHARDINGKEY => found.other_kind = true,
             names::KEYS => found.keys = !value.trim_ascii().is_empty(),
+            names::INNER_NUM => found.inner = true,
             names::PRIORITY => found.priority = number(value).filter(|p| *p >= 0),
             _ => {}
         }

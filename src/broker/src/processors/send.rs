@@ -16,7 +16,7 @@ use oxmq_protocol::frame::{self, Head};
 use oxmq_protocol::header::message::{SendV1, SendV2};
 use oxmq_protocol::message::{batch, id, names, properties, sysflag, topic};
 use oxmq_remoting::Outbox;
-use oxmq_store::{Appended, Draft, Durable, TagsCode};
+use oxmq_store::{Appended, Draft, Durable, Queue, TagsCode};
 
 use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
@@ -57,6 +57,8 @@ struct Stored<'a> {
     ids: &'a [u8],
     /// UNIQ_KEY; empty for a batch.
     uniq_key: &'a [u8],
+    /// A batch in one record: clients then take its key for the message id.
+    inner: bool,
     wait: bool,
 }
 
@@ -253,6 +255,9 @@ fn send_one<'s>(
 
     let sent_flag = header.sys_flag;
     outgoing::refuse_unbuilt(&found, sent_flag, reconsume_times, &broker.identity.ip, TIMER_MAX_MS)?;
+    if found.inner {
+        return Err(broker.illegal_message().into());
+    }
     if call.body.is_empty() {
         let remark = "the message is illegal, its body is empty";
         return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark).into());
@@ -313,6 +318,7 @@ fn send_one<'s>(
         end: appended.end(),
         ids: &scratch.ids,
         uniq_key: scratch.stored.get(uniq_key.0..uniq_key.1).unwrap_or_default(),
+        inner: false,
         wait: !found.no_wait,
     })
 }
@@ -390,6 +396,15 @@ fn send_batch<'s>(
     let wait = found_no_wait(header.properties);
     let queue = broker.store.queue(&name, queue_id);
     let sys_flag = sys_flag(header.sys_flag, &topic);
+    if queue.is_batch() {
+        scratch.sent.clear();
+        if let Some(raw) = header.properties {
+            raw.append_to(&mut scratch.sent);
+        }
+        if locate(&scratch.sent, names::UNIQ_KEY) != (0, 0) {
+            return send_inner(call, header, &queue, sys_flag, wait, scratch);
+        }
+    }
     let mut drafts = Vec::new();
     for entry in batch::iter(call.body) {
         let Ok(entry) = entry else { return Err(broker.illegal_message().into()) };
@@ -433,7 +448,67 @@ fn send_batch<'s>(
     }
     let last = scratch.appended.last().map_or(0, Appended::end);
     let first = scratch.appended.first().map_or(0, |a| a.queue_offset);
-    Ok(Stored { queue_id, queue_offset: first, end: last, ids: &scratch.ids, uniq_key: &[], wait })
+    Ok(Stored {
+        queue_id,
+        queue_offset: first,
+        end: last,
+        ids: &scratch.ids,
+        uniq_key: &[],
+        inner: false,
+        wait,
+    })
+}
+
+/// A batch that has a key of its own, to a topic with batch queues: one record. Without a key, as clients before 4.3 send
+/// it, its messages are records of their own there too.
+fn send_inner<'s>(
+    call: &Call<'_>,
+    header: &SendV2<'_>,
+    queue: &Arc<Queue>,
+    sys_flag: i32,
+    wait: bool,
+    scratch: &'s mut Scratch,
+) -> Result<Stored<'s>, NotSent> {
+    let broker = call.broker;
+    // Consumers unwrap it: all of it has to be readable.
+    let entries = batch::iter(call.body).try_fold(0u16, |n, entry| entry.ok().and_then(|_| n.checked_add(1)));
+    let Some(count) = entries else { return Err(broker.illegal_message().into()) };
+    let props = &mut scratch.stored;
+    props.clear();
+    let replaced = [names::CLUSTER, names::INNER_NUM, names::INNER_BASE, names::INNER_MULTI_QUEUE_OFFSET];
+    properties::copy_without(props, &scratch.sent, &replaced);
+    properties::append(props, names::CLUSTER, broker.identity.cluster.as_bytes());
+    let uniq_key = locate(props, names::UNIQ_KEY);
+    let tags = properties::get(props, names::TAGS);
+    let draft = Draft {
+        topic: queue.topic(),
+        queue_id: queue.queue_id(),
+        flag: header.flag,
+        sys_flag,
+        born_ts: header.born_ts,
+        born_host: plain_address(call.conn.peer()),
+        store_host: broker.identity.store_host,
+        reconsume_times: header.reconsume_times.unwrap_or(0),
+        prepared_tx_offset: 0,
+        body: call.body,
+        properties: props,
+        tags_code: TagsCode::Value(tags.map_or(0, outgoing::tags_code)),
+        no_queue: false,
+    };
+    let appended = broker.store.append_inner(queue, &draft, count).map_err(|e| broker.append_error(&e))?;
+    broker.figures.put(usize::from(count), appended.size as usize);
+    broker.rates.put(queue.topic(), u64::from(count));
+    scratch.ids.clear();
+    id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
+    Ok(Stored {
+        queue_id: queue.queue_id(),
+        queue_offset: appended.queue_offset,
+        end: appended.end(),
+        ids: &scratch.ids,
+        uniq_key: scratch.stored.get(uniq_key.0..uniq_key.1).unwrap_or_default(),
+        inner: true,
+        wait,
+    })
 }
 
 /// Whether the batch's own properties let the sender wait.
@@ -465,6 +540,9 @@ fn fields(w: &mut ExtWriter<'_>, settings: &Settings, stored: &Stored<'_>) {
     w.int("queueOffset", stored.queue_offset);
     if !stored.uniq_key.is_empty() {
         w.bytes("transactionId", stored.uniq_key);
+    }
+    if stored.inner {
+        w.bytes("batchUniqId", stored.uniq_key);
     }
     w.str(names::MSG_REGION, &settings.broker.region_id);
     w.bool(names::TRACE_ON, settings.broker.trace_on);

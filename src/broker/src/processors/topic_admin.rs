@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::Broker;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
+use crate::services::attributes::UpdateError;
 use crate::services::topics;
 
 /// Queues that a topic may have. Apache has no limit, and a topic of 2,147,483,647 queues stops it.
@@ -81,14 +82,22 @@ fn check(broker: &Broker, topic: &TopicConfig) -> Result<(), Reply> {
     Ok(())
 }
 
+/// The store makes queues of the topic's kind from before the first message.
+fn ready(broker: &Broker, topic: &TopicConfig) -> Result<(), UpdateError> {
+    if topics::is_batch(topic) && !broker.store.declare_batch(&topic.topic_name) {
+        return Err(UpdateError::QueueType(topic.topic_name.clone()));
+    }
+    Ok(())
+}
+
 /// Puts topics that were checked, all of them or up to the first bad attribute, as Apache does.
 fn put(broker: &Broker, list: Vec<TopicConfig>) -> Answer {
     let mut outcome = Ok(false);
     for topic in list {
-        match broker.topics.update(topic) {
+        match broker.topics.update_if(topic, |topic| ready(broker, topic)) {
             Ok(changed) => outcome = outcome.map(|before| before || changed),
-            Err(e) => {
-                outcome = Err(Reply::system_error(e.to_string()));
+            Err(refused) => {
+                outcome = Err(Reply::system_error(refused.to_string()));
                 break;
             }
         }

@@ -107,6 +107,9 @@ pub enum UpdateError {
     /// There are as many as may be.
     #[error("there are {0} already, and no more may be")]
     TooMany(usize),
+    /// It has messages in queues of another type than `queue.type` asks for.
+    #[error("the topic[{0}] has messages in queues of another type")]
+    QueueType(String),
 }
 
 /// Reads the changes of a request header: `+k1=v1,-k2`. The keys keep their signs.

@@ -174,6 +174,12 @@ impl Topics {
         self.table.read().contains_key(name)
     }
 
+    /// The topics whose queues are batch queues.
+    pub fn batch_names(&self) -> Vec<String> {
+        let table = self.table.read();
+        table.values().filter(|t| is_batch(t)).map(|t| t.topic_name.clone()).collect()
+    }
+
     /// Whether the topic exists and is an ordered one.
     pub fn is_order(&self, name: &str) -> bool {
         self.table.read().get(name).is_some_and(|t| t.order)
@@ -300,7 +306,16 @@ impl Topics {
 
     /// An operator creates or changes a topic. `topic.attributes` are changes with their signs. False when nothing
     /// changes, and then the version stands.
-    pub fn update(&self, mut topic: TopicConfig) -> Result<bool, UpdateError> {
+    pub fn update(&self, topic: TopicConfig) -> Result<bool, UpdateError> {
+        self.update_if(topic, |_| Ok(()))
+    }
+
+    /// The same, if `may` lets the topic be as it would be. It is asked before anybody sees it.
+    pub fn update_if(
+        &self,
+        mut topic: TopicConfig,
+        may: impl FnOnce(&TopicConfig) -> Result<(), UpdateError>,
+    ) -> Result<bool, UpdateError> {
         let mut table = self.table.write();
         let old = table.get(topic.topic_name.as_str());
         let current = old.map(|t| &t.attributes);
@@ -313,6 +328,7 @@ impl Topics {
         if old.is_none() && table.len() >= TOPICS_MAX {
             return Err(UpdateError::TooMany(TOPICS_MAX));
         }
+        may(&topic)?;
         self.put(&mut table, Arc::new(topic));
         Ok(true)
     }
@@ -385,6 +401,11 @@ impl std::fmt::Debug for Topics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Topics").field("topics", &self.len()).finish_non_exhaustive()
     }
+}
+
+/// Whether the topic's queues are batch queues.
+pub fn is_batch(topic: &TopicConfig) -> bool {
+    topic.attributes.get("queue.type").is_some_and(|kind| kind == "BatchCQ")
 }
 
 /// Attribute changes of a request header, ready for [`Topics::update`].

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod admin;
+mod batch_queues;
 mod clients;
 mod consume;
 mod extremes;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use oxmq_protocol::message::record::{self, BLANK_LEN, Record};
-use oxmq_protocol::message::{properties, topic};
+use oxmq_protocol::message::{names, properties, sysflag, topic};
 
 use crate::api::{Appended, Draft, TagsCode};
 use crate::commitlog::is_full;
 use crate::core::{Core, Threads};
 use crate::error::AppendError;
+use crate::format::batch_unit::COUNT_MAX;
 use crate::format::unit::Unit;
 use crate::queue::Queue;
 
@@ -40,18 +41,65 @@ impl Core {
         if drafts.is_empty() {
             return Ok(());
         }
-        let moved = SCRATCH.with_borrow_mut(|scratch| {
+        if drafts.iter().any(|d| d.sys_flag & sysflag::INNER_BATCH != 0) {
+            return Err(AppendError::InnerBatch);
+        }
+        let order = queue.order();
+        let moved = self.append_in_order(queue, drafts, 1, &mut each);
+        drop(order);
+        self.appended(queue, moved)
+    }
+
+    /// Appends a record that holds `count` messages to a batch queue; its flags and the properties that say so are added.
+    pub(crate) fn append_inner(
+        &self,
+        queue: &Arc<Queue>,
+        draft: &Draft<'_>,
+        count: u16,
+        mut each: impl FnMut(Appended),
+    ) -> Result<(), AppendError> {
+        if !queue.is_batch() || draft.no_queue || !(1..=COUNT_MAX).contains(&count) {
+            return Err(AppendError::InnerBatch);
+        }
+        let order = queue.order();
+        let mut props = draft.properties.to_vec();
+        properties::append(&mut props, names::INNER_NUM, count.to_string().as_bytes());
+        properties::append(&mut props, names::INNER_BASE, queue.next_offset().to_string().as_bytes());
+        let sys_flag = draft.sys_flag | sysflag::NEED_UNWRAP | sysflag::INNER_BATCH;
+        let draft = Draft { sys_flag, properties: &props, ..*draft };
+        let moved = self.append_in_order(queue, &[draft], count, &mut each);
+        drop(order);
+        self.appended(queue, moved)
+    }
+
+    /// The queue's [`Queue::order`] is held. Each draft takes `count` offsets.
+    fn append_in_order(
+        &self,
+        queue: &Arc<Queue>,
+        drafts: &[Draft<'_>],
+        count: u16,
+        each: &mut impl FnMut(Appended),
+    ) -> Result<Option<i64>, AppendError> {
+        SCRATCH.with_borrow_mut(|scratch| {
             scratch.bytes.clear();
             scratch.sizes.clear();
             for draft in drafts {
                 self.lay_out(scratch, draft)?;
             }
-            let moved = self.place(queue, drafts, scratch, &mut each);
+            let moved = self.place(queue, drafts, count, scratch, each);
             if scratch.bytes.capacity() > SCRATCH_KEPT {
                 scratch.bytes = Vec::new();
             }
             moved
-        });
+        })
+    }
+
+    /// Tells those who want to know. `moved` is the queue's new visible end, where it moved.
+    fn appended(
+        &self,
+        queue: &Arc<Queue>,
+        moved: Result<Option<i64>, AppendError>,
+    ) -> Result<(), AppendError> {
         if let Err(AppendError::Poisoned(_)) = &moved {
             self.fail_waiters();
         }
@@ -112,6 +160,7 @@ impl Core {
         &self,
         queue: &Arc<Queue>,
         drafts: &[Draft<'_>],
+        count: u16,
         scratch: &mut Scratch,
         each: &mut impl FnMut(Appended),
     ) -> Result<Option<i64>, AppendError> {
@@ -145,7 +194,7 @@ impl Core {
                     TagsCode::Value(code) => code,
                     TagsCode::DeliverAt { delay_ms } => store_ts.saturating_add(delay_ms),
                 };
-                queue.push(Unit { phy, size: *size, tags_code })
+                queue.push_messages(Unit { phy, size: *size, tags_code }, count, store_ts)
             };
             let bytes = &mut scratch.bytes[at..at + *size as usize];
             bytes[record::QUEUE_OFFSET..][..8].copy_from_slice(&queue_offset.to_be_bytes());
@@ -168,9 +217,7 @@ impl Core {
         let wake = self.log.publish(&mut tail, end);
         let mut moved = None;
         if units > 0 && self.show_unflushed {
-            let end = queue.next.load(Ordering::Relaxed);
-            queue.visible.store(end, Ordering::Release);
-            moved = Some(end);
+            moved = Some(queue.show_all());
         }
         drop(tail);
         if wake {

@@ -3,22 +3,29 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
 
+use crate::format::batch_unit::{BATCH_UNIT, SPAN, Span};
 use crate::format::name;
 use crate::format::unit::{UNIT, Unit};
 use crate::io::{Disk, DiskFile};
+use crate::options::StoreOptions;
 use crate::queue::Queue;
 
 /// Where a queue's files are and how long.
 pub(crate) struct QueueFiles {
+    /// Of queues of 20-byte units, `consumequeue`.
     pub(crate) root: PathBuf,
+    /// Of queues of 46-byte units, `batchconsumequeue`.
+    pub(crate) batch_root: PathBuf,
     /// Units of a file.
-    pub(crate) file_units: i64,
+    file_units: i64,
+    /// Units of a batch queue's file.
+    batch_file_units: i64,
     pub(crate) disk: Arc<dyn Disk>,
     open_max: usize,
     cache: Mutex<Cache>,
@@ -34,35 +41,49 @@ struct Cache {
 }
 
 impl QueueFiles {
-    pub(crate) fn new(root: PathBuf, file_bytes: u64, open_max: usize, disk: Arc<dyn Disk>) -> Self {
+    pub(crate) fn new(options: &StoreOptions) -> Self {
+        let units = |bytes: u64, unit: usize| (bytes / unit as u64).max(1) as i64;
         Self {
-            root,
-            file_units: (file_bytes / UNIT as u64).max(1) as i64,
-            disk,
-            open_max: open_max.max(1),
+            root: options.queue_dir(),
+            batch_root: options.batch_queue_dir(),
+            file_units: units(options.queue_file_bytes, UNIT),
+            batch_file_units: units(options.batch_queue_file_bytes, BATCH_UNIT),
+            disk: Arc::clone(&options.disk),
+            open_max: options.open_queue_files_max.max(1),
             cache: Mutex::default(),
             ring_bytes: AtomicUsize::new(0),
         }
     }
 
-    /// Bytes of a file.
-    pub(crate) fn file_bytes(&self) -> u64 {
-        self.file_units as u64 * UNIT as u64
+    /// Units of a file of the queue.
+    pub(crate) fn file_units(&self, queue: &Queue) -> i64 {
+        if queue.is_batch() { self.batch_file_units } else { self.file_units }
     }
 
-    /// First unit of the file that holds unit `offset`.
-    pub(crate) fn base_of(&self, offset: i64) -> i64 {
-        offset / self.file_units * self.file_units
+    /// Bytes of a file of the queue.
+    pub(crate) fn file_bytes(&self, queue: &Queue) -> u64 {
+        self.file_units(queue) as u64 * queue.unit_bytes()
+    }
+
+    /// First unit of the file that holds unit `at`.
+    pub(crate) fn base_of(&self, queue: &Queue, at: i64) -> i64 {
+        let units = self.file_units(queue);
+        at / units * units
+    }
+
+    /// The folder of all queues of the queue's kind.
+    pub(crate) fn root_of(&self, queue: &Queue) -> &Path {
+        if queue.is_batch() { &self.batch_root } else { &self.root }
     }
 
     /// Folder of a queue.
     pub(crate) fn dir(&self, queue: &Queue) -> PathBuf {
-        self.root.join(queue.topic()).join(queue.queue_id().to_string())
+        self.root_of(queue).join(queue.topic()).join(queue.queue_id().to_string())
     }
 
     /// Path of the file whose first unit is `base`.
     pub(crate) fn path(&self, queue: &Queue, base: i64) -> PathBuf {
-        self.dir(queue).join(name::of(base as u64 * UNIT as u64))
+        self.dir(queue).join(name::of(base as u64 * queue.unit_bytes()))
     }
 
     /// The file whose first unit is `base`. With `create`, it is made at its full length; then the flag says so.
@@ -84,8 +105,8 @@ impl QueueFiles {
         }
         let file = self.disk.open(&self.path(queue, base), create)?;
         let mut made = false;
-        if create && file.len()? != self.file_bytes() {
-            file.set_len(self.file_bytes())?;
+        if create && file.len()? != self.file_bytes(queue) {
+            file.set_len(self.file_bytes(queue))?;
             made = true;
         }
         let mut cache = self.cache.lock();
@@ -100,12 +121,23 @@ impl QueueFiles {
     /// Reads units from `offset` on into `out`, within one file. Units never written read as unset.
     pub(crate) fn read(&self, queue: &Queue, offset: i64, out: &mut [Unit]) -> io::Result<usize> {
         const CHUNK: usize = 64;
-        let base = self.base_of(offset);
-        let n = out.len().min((base + self.file_units - offset) as usize).min(CHUNK);
+        let base = self.base_of(queue, offset);
+        let n = out.len().min((base + self.file_units(queue) - offset) as usize).min(CHUNK);
         if n == 0 {
             return Ok(0);
         }
         let (file, _) = self.file(queue, base, false)?;
+        if queue.is_batch() {
+            let mut bytes = [0u8; CHUNK * BATCH_UNIT];
+            let bytes = &mut bytes[..n * BATCH_UNIT];
+            file.read_at((offset - base) as u64 * BATCH_UNIT as u64, bytes)?;
+            for (unit, raw) in out.iter_mut().zip(bytes.as_chunks::<BATCH_UNIT>().0) {
+                if let Some(raw) = raw.first_chunk() {
+                    *unit = Unit::decode(raw);
+                }
+            }
+            return Ok(n);
+        }
         let mut bytes = [0u8; CHUNK * UNIT];
         let bytes = &mut bytes[..n * UNIT];
         file.read_at((offset - base) as u64 * UNIT as u64, bytes)?;
@@ -113,6 +145,15 @@ impl QueueFiles {
             *unit = Unit::decode(raw);
         }
         Ok(n)
+    }
+
+    /// Reads what unit `at` of a batch queue says beside its first 20 bytes.
+    pub(crate) fn read_span(&self, queue: &Queue, at: i64) -> io::Result<Span> {
+        let base = self.base_of(queue, at);
+        let (file, _) = self.file(queue, base, false)?;
+        let mut bytes = [0; SPAN];
+        file.read_at((at - base) as u64 * BATCH_UNIT as u64 + UNIT as u64, &mut bytes)?;
+        Ok(Span::decode(&bytes))
     }
 
     /// Closes the queue's descriptors.

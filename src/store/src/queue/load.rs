@@ -6,25 +6,39 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::format::name;
-use crate::format::unit::{UNIT, Unit};
+use crate::format::unit::Unit;
 use crate::queue::Queue;
 use crate::queue::files::QueueFiles;
 use crate::queue::table::QueueTable;
 
-/// Makes a handle for every queue folder there is.
+/// Makes a handle for every queue folder there is. A topic that has a folder of batch queues is one of those.
 pub(crate) fn scan(files: &QueueFiles, table: &QueueTable) -> io::Result<Vec<Arc<Queue>>> {
     let mut found = Vec::new();
+    for topic in sub_dirs(&files.batch_root)? {
+        if table.declare_batch(&topic) {
+            add_queues(&files.batch_root, &topic, table, &mut found)?;
+        }
+    }
     for topic in sub_dirs(&files.root)? {
-        for queue_id in sub_dirs(&files.root.join(&topic))? {
-            if let Ok(id) = queue_id.parse::<i32>() {
-                let queue = table.get_or_make(&topic, id);
-                if queue.storable {
-                    found.push(queue);
-                }
+        if table.is_batch(&topic) {
+            tracing::warn!(topic, "the topic's queues are batch queues: its consume queues are left alone");
+            continue;
+        }
+        add_queues(&files.root, &topic, table, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn add_queues(root: &Path, topic: &str, table: &QueueTable, found: &mut Vec<Arc<Queue>>) -> io::Result<()> {
+    for queue_id in sub_dirs(&root.join(topic))? {
+        if let Ok(id) = queue_id.parse::<i32>() {
+            let queue = table.get_or_make(topic, id);
+            if queue.storable {
+                found.push(queue);
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
@@ -64,7 +78,7 @@ impl Queue {
             return Ok(Some(0));
         };
         // Units that are set and whose records lie below the cut: all up to some unit, none from there on.
-        let (mut low, mut high) = (*first, last + files.file_units);
+        let (mut low, mut high) = (*first, last + files.file_units(self));
         while low < high {
             let mid = low + (high - low) / 2;
             let mut unit = [Unit::default()];
@@ -76,6 +90,11 @@ impl Queue {
             }
         }
         self.cut(files, *first, low)?;
+        if !self.restore_batches(files)? {
+            tracing::error!(queue = ?self, "a batch consume queue does not say which message is next");
+            self.drop_files(files)?;
+            return Ok(None);
+        }
         let last_unit = self.unit(files, low - 1, low)?;
         Ok(Some(last_unit.filter(|u| !u.is_filler()).map_or(0, |u| u.end())))
     }
@@ -90,15 +109,15 @@ impl Queue {
             if len == 0 {
                 // Made, and not yet extended, when the process ended.
                 fs::remove_file(entry.path())?;
-            } else if len != files.file_bytes() || base % files.file_bytes() != 0 {
+            } else if len != files.file_bytes(self) || base % files.file_bytes(self) != 0 {
                 tracing::error!(file = %entry.path().display(), len, "consume queue file has not the configured length");
                 return Ok(None);
             } else {
-                bases.push((base / UNIT as u64) as i64);
+                bases.push((base / self.unit_bytes()) as i64);
             }
         }
         bases.sort_unstable();
-        let dense = bases.windows(2).all(|w| w[0] + files.file_units == w[1]);
+        let dense = bases.windows(2).all(|w| w[0] + files.file_units(self) == w[1]);
         if !dense {
             tracing::error!(queue = ?self, "a consume queue file is missing");
         }
@@ -113,12 +132,12 @@ impl Queue {
             let Some(base) = path.file_name().and_then(|n| n.to_str()).and_then(name::parse) else {
                 continue;
             };
-            let base = (base / UNIT as u64) as i64;
+            let base = (base / self.unit_bytes()) as i64;
             if base >= end && base != first {
                 fs::remove_file(&path)?;
-            } else if end < base + files.file_units {
+            } else if end < base + files.file_units(self) {
                 let file = files.disk.open(&path, false)?;
-                let at = (end - base).max(0) as u64 * UNIT as u64;
+                let at = (end - base).max(0) as u64 * self.unit_bytes();
                 if !reads_zero(&*file, at)? {
                     file.zero_from(at)?;
                     file.sync()?;
@@ -146,7 +165,7 @@ impl Queue {
 
     /// An empty queue whose first message will be `offset`: fillers up to there, as Java has them.
     pub(crate) fn begin_at(&self, files: &QueueFiles, offset: i64) -> io::Result<()> {
-        let base = files.base_of(offset);
+        let base = files.base_of(self, offset);
         self.reset(base, base);
         self.fill_to(files, offset)
     }

@@ -3,9 +3,12 @@
 //! The appender puts a unit into the queue's [`ring`]; a background thread writes rings to [`files`] in runs. A
 //! reader looks into the ring first and reads the file for what is no longer there.
 //!
+//! Numbers of units are offsets of messages, but for [`batch`] queues.
+//!
 //! **Invariant**: `synced <= written <= next`, `visible <= next`; units at or above `written` are in the ring.
 //! **Invariant**: offsets are dense: unit n + 1 is appended after n, under the log's lock.
 
+pub(crate) mod batch;
 pub(crate) mod files;
 pub(crate) mod load;
 pub(crate) mod ring;
@@ -19,7 +22,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::commitlog::Log;
-use crate::format::unit::{UNIT, Unit};
+use crate::format::unit::Unit;
+use batch::Kind;
 use files::QueueFiles;
 use ring::Ring;
 
@@ -42,9 +46,10 @@ pub struct Queue {
     queue_id: i32,
     /// The name can be a folder's: only characters that topics may have.
     pub(crate) storable: bool,
+    kind: Kind,
     /// First unit that has a file; nothing below exists.
     pub(crate) first: AtomicI64,
-    /// Offset that the next message gets. Written under the log's lock only.
+    /// Number of the next unit. Written under the log's lock only.
     pub(crate) next: AtomicI64,
     /// Readers see units below.
     pub(crate) visible: AtomicI64,
@@ -54,7 +59,7 @@ pub struct Queue {
     synced: AtomicI64,
     /// A file or folder was made since the last sync.
     made_file: AtomicBool,
-    /// `min_offset` for a log that begins at `min_at`.
+    /// `min_unit` for a log that begins at `min_at`.
     min: AtomicI64,
     min_at: AtomicU64,
     ring: ArcSwap<Ring>,
@@ -86,7 +91,7 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(id: u64, topic: &str, queue_id: i32) -> Self {
+    pub(crate) fn new(id: u64, topic: &str, queue_id: i32, kind: Kind) -> Self {
         use oxmq_protocol::message::topic as names;
         Self {
             id,
@@ -95,6 +100,7 @@ impl Queue {
             storable: !topic.is_empty()
                 && topic.len() <= names::RETRY_OR_DLQ_LEN_MAX
                 && names::characters_allowed(topic),
+            kind,
             first: AtomicI64::new(0),
             next: AtomicI64::new(0),
             visible: AtomicI64::new(0),
@@ -103,7 +109,7 @@ impl Queue {
             made_file: AtomicBool::new(false),
             min: AtomicI64::new(0),
             min_at: AtomicU64::new(u64::MAX),
-            ring: ArcSwap::from_pointee(Ring::new(0, 0)),
+            ring: ArcSwap::from_pointee(Ring::new(0, 0, false)),
             io: Mutex::default(),
             dirty: AtomicBool::new(false),
             unsynced: AtomicBool::new(false),
@@ -128,29 +134,21 @@ impl Queue {
         self.queue_id
     }
 
-    /// The visible end (exclusive): what GET_MAX_OFFSET answers.
-    pub fn max_offset(&self) -> i64 {
-        self.visible.load(Ordering::Acquire)
-    }
-
-    /// The offset that the next message gets; beyond [`Queue::max_offset`] while messages wait for their flush.
-    pub fn next_offset(&self) -> i64 {
-        self.next.load(Ordering::Acquire)
-    }
-
     /// True once the topic was deleted: appends are refused, and a new handle begins at 0.
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// Sets the queue to `first..end`, all of it in synced files: recovery only.
+    /// Sets the queue to the units `first..end`, all of them in synced files: recovery only. A batch queue has no messages
+    /// until [`Queue::restore_batches`].
     pub(crate) fn reset(&self, first: i64, end: i64) {
         self.first.store(first, Ordering::Relaxed);
         self.written.store(end, Ordering::Relaxed);
         self.synced.store(end, Ordering::Relaxed);
         self.visible.store(end, Ordering::Relaxed);
         self.min_at.store(u64::MAX, Ordering::Relaxed);
-        self.ring.store(std::sync::Arc::new(Ring::new(0, end)));
+        self.ring.store(std::sync::Arc::new(Ring::new(0, end, self.is_batch())));
+        self.set_messages(0);
         self.next.store(end, Ordering::Release);
     }
 
@@ -177,11 +175,14 @@ impl Queue {
         let old = self.ring.load_full();
         let next = self.next.load(Ordering::Relaxed);
         let low = if old.capacity() == 0 { next } else { old.low() };
-        let ring = Ring::new(capacity, low);
+        let ring = Ring::new(capacity, low, self.is_batch());
         let mut one = [Unit::default()];
         for offset in low..next {
             if old.copy(offset, next, &mut one) == 1 {
                 ring.put(offset, one[0]);
+                if let Some(span) = old.span(offset) {
+                    ring.put_span(offset, span);
+                }
             }
         }
         files.ring_bytes.fetch_add(ring.bytes(), Ordering::Relaxed);
@@ -195,7 +196,7 @@ impl Queue {
         let old = self.ring.load_full();
         if self.written.load(Ordering::Acquire) == next && old.capacity() > 0 {
             files.ring_bytes.fetch_sub(old.bytes(), Ordering::Relaxed);
-            self.ring.store(std::sync::Arc::new(Ring::new(0, next)));
+            self.ring.store(std::sync::Arc::new(Ring::new(0, next, self.is_batch())));
         }
     }
 
@@ -219,7 +220,7 @@ impl Queue {
             return Ok(0);
         }
         let n = out.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
-        let n = n.min((files.base_of(offset) + files.file_units - offset) as usize);
+        let n = n.min((files.base_of(self, offset) + files.file_units(self) - offset) as usize);
         let found = self.ring.load().copy(offset, offset + n as i64, &mut out[..n]);
         if found > 0 {
             return Ok(found);
@@ -249,8 +250,8 @@ impl Queue {
         let mut from = self.written.load(Ordering::Relaxed);
         let mut units = [Unit::default(); CHUNK];
         while from < end {
-            let base = files.base_of(from);
-            let to = end.min(base + files.file_units).min(from + RING_MAX as i64);
+            let base = files.base_of(self, from);
+            let to = end.min(base + files.file_units(self)).min(from + RING_MAX as i64);
             buf.clear();
             let ring = self.ring.load();
             let mut at = from;
@@ -259,14 +260,21 @@ impl Queue {
                 if n == 0 {
                     return Err(io::Error::other("unwritten unit is not in memory"));
                 }
-                units[..n].iter().for_each(|u| buf.extend_from_slice(&u.encode()));
+                for (i, unit) in units[..n].iter().enumerate() {
+                    buf.extend_from_slice(&unit.encode());
+                    if self.is_batch() {
+                        let span = ring.span(at + i as i64);
+                        let span = span.ok_or_else(|| io::Error::other("unwritten unit is not in memory"))?;
+                        buf.extend_from_slice(&span.encode());
+                    }
+                }
                 at += n as i64;
             }
             let (file, made) = files.file(self, base, true)?;
             if made {
                 self.made_file.store(true, Ordering::Release);
             }
-            file.write_at((from - base) as u64 * UNIT as u64, buf)?;
+            file.write_at((from - base) as u64 * self.unit_bytes(), buf)?;
             self.written.store(to, Ordering::Release);
             from = to;
         }
@@ -304,21 +312,22 @@ impl Queue {
     fn sync_files(&self, files: &QueueFiles, to: i64, made: bool) -> io::Result<()> {
         let mut at = self.synced.load(Ordering::Relaxed);
         while at < to {
-            let base = files.base_of(at);
+            let base = files.base_of(self, at);
             files.file(self, base, false)?.0.sync()?;
-            at = base + files.file_units;
+            at = base + files.file_units(self);
         }
         if made {
             let dir = files.dir(self);
-            for dir in [Some(&*dir), dir.parent(), Some(&*files.root)].into_iter().flatten() {
+            let root = files.root_of(self);
+            for dir in [Some(&*dir), dir.parent(), Some(root), root.parent()].into_iter().flatten() {
                 crate::persist::sync_dir(dir)?;
             }
         }
         Ok(())
     }
 
-    /// First offset whose record lies in the log. Reads files when the log's start has moved.
-    pub(crate) fn min_offset(&self, files: &QueueFiles, log: &Log) -> io::Result<i64> {
+    /// First unit whose record lies in the log. Reads files when the log's start has moved.
+    pub(crate) fn min_unit(&self, files: &QueueFiles, log: &Log) -> io::Result<i64> {
         let min_phy = log.min_phy();
         if self.min_at.load(Ordering::Acquire) == min_phy {
             return Ok(self.min.load(Ordering::Relaxed));

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 
+use crate::format::batch_unit::Span;
 use crate::format::unit::Unit;
 
 #[derive(Default)]
@@ -15,18 +16,34 @@ struct Slot {
     tags_code: AtomicI64,
 }
 
+/// What a batch queue's units say beside.
+#[derive(Default)]
+struct SpanSlot {
+    store_ts: AtomicI64,
+    base: AtomicI64,
+    count: AtomicI64,
+}
+
 /// Units `low..low + capacity` of a queue at most.
 pub(crate) struct Ring {
     slots: Box<[Slot]>,
+    /// As many as slots in a batch queue, else none.
+    spans: Box<[SpanSlot]>,
     /// Units below are not here (any more).
     low: AtomicI64,
 }
 
 impl Ring {
-    /// Room for `capacity` units (a power of two, or 0), of which the first will be `low`.
-    pub(crate) fn new(capacity: usize, low: i64) -> Self {
+    /// Room for `capacity` units (a power of two, or 0), of which the first will be `low`; with `spans` for a batch
+    /// queue's.
+    pub(crate) fn new(capacity: usize, low: i64, spans: bool) -> Self {
         debug_assert!(capacity == 0 || capacity.is_power_of_two());
-        Self { slots: (0..capacity).map(|_| Slot::default()).collect(), low: AtomicI64::new(low) }
+        let span_capacity = if spans { capacity } else { 0 };
+        Self {
+            slots: (0..capacity).map(|_| Slot::default()).collect(),
+            spans: (0..span_capacity).map(|_| SpanSlot::default()).collect(),
+            low: AtomicI64::new(low),
+        }
     }
 
     /// Units that fit.
@@ -36,7 +53,7 @@ impl Ring {
 
     /// Memory it takes.
     pub(crate) fn bytes(&self) -> usize {
-        std::mem::size_of_val(&*self.slots)
+        std::mem::size_of_val(&*self.slots) + std::mem::size_of_val(&*self.spans)
     }
 
     /// The first offset that may be here.
@@ -60,6 +77,29 @@ impl Ring {
         slot.phy.store(unit.phy, Ordering::Relaxed);
         slot.size.store(u64::from(unit.size), Ordering::Relaxed);
         slot.tags_code.store(unit.tags_code, Ordering::Relaxed);
+    }
+
+    /// Writer only, of a batch queue, after [`Ring::put`] of the same unit: the rest of it.
+    pub(crate) fn put_span(&self, offset: i64, span: Span) {
+        let slot = &self.spans[offset as usize & (self.spans.len() - 1)];
+        slot.store_ts.store(span.store_ts, Ordering::Relaxed);
+        slot.base.store(span.base, Ordering::Relaxed);
+        slot.count.store(i64::from(span.count), Ordering::Relaxed);
+    }
+
+    /// The rest of unit `offset`, which the queue's end has passed (acquire). `None` when it is no longer here.
+    pub(crate) fn span(&self, offset: i64) -> Option<Span> {
+        if self.spans.is_empty() || offset < self.low() {
+            return None;
+        }
+        let slot = &self.spans[offset as usize & (self.spans.len() - 1)];
+        let span = Span {
+            store_ts: slot.store_ts.load(Ordering::Relaxed),
+            base: slot.base.load(Ordering::Relaxed),
+            count: slot.count.load(Ordering::Relaxed) as u16,
+        };
+        fence(Ordering::Acquire);
+        (offset >= self.low.load(Ordering::Relaxed)).then_some(span)
     }
 
     /// Copies units from `offset` on, up to `end` (which the queue's end has reached: acquire) or `out`'s length.
@@ -93,7 +133,7 @@ mod tests {
 
     #[test]
     fn keeps_the_newest() {
-        let ring = Ring::new(4, 10);
+        let ring = Ring::new(4, 10, false);
         for offset in 10..20 {
             ring.put(offset, unit(offset));
         }
@@ -103,13 +143,13 @@ mod tests {
         assert_eq!(out[..4], [unit(16), unit(17), unit(18), unit(19)]);
         assert_eq!(ring.copy(18, 19, &mut out), 1);
         assert_eq!(ring.copy(20, 20, &mut out), 0);
-        assert_eq!(Ring::new(0, 5).copy(5, 5, &mut out), 0);
+        assert_eq!(Ring::new(0, 5, false).copy(5, 5, &mut out), 0);
     }
 
     /// Readers that race the writer get whole units or nothing.
     #[test]
     fn a_reader_never_sees_a_torn_unit() {
-        let ring = Ring::new(8, 0);
+        let ring = Ring::new(8, 0, false);
         let end = AtomicI64::new(0);
         let stop = AtomicBool::new(false);
         std::thread::scope(|s| {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use oxmq_base::java;
 use oxmq_protocol::message::record::{self, RecordHead, RecordView};
 use oxmq_protocol::message::{names, properties, sysflag, topic};
 
 use crate::core::Core;
+use crate::format::batch_unit::{COUNT_MAX, Span};
 use crate::format::unit::Unit;
 use crate::queue::Queue;
 
@@ -52,6 +54,11 @@ impl Core {
             }
             let Ok(view) = RecordView::parse(rest) else { break };
             if sysflag::takes_queue_unit(view.sys_flag()) {
+                let inner = inner(&view);
+                if inner.is_some() && last.as_ref().is_none_or(|q| !q.is_batch()) {
+                    // Its name may be missing among those that recovery was told.
+                    self.queues.declare_batch(view.topic());
+                }
                 let queue = match last.take() {
                     Some(q) if q.topic() == view.topic() && q.queue_id() == view.queue_id() => q,
                     _ => self.queues.get_or_make(view.topic(), view.queue_id()),
@@ -61,9 +68,16 @@ impl Core {
                     size: view.size() as u32,
                     tags_code: tags_code(&view, &self.options.delay_levels_ms),
                 };
-                if queue.storable && self.put_again(&queue, view.queue_offset(), unit)? {
-                    *added += 1;
-                }
+                let missing = queue.storable
+                    && match queue.is_batch() {
+                        false => self.put_again(&queue, view.queue_offset(), unit)?,
+                        true => {
+                            let (base, count) = inner.unwrap_or((view.queue_offset(), 1));
+                            let span = Span { store_ts: view.store_timestamp(), base, count };
+                            self.put_batch_again(&queue, span, unit)?
+                        }
+                    };
+                *added += u64::from(missing);
                 last = Some(queue);
                 self.put_light_queues(&view, unit, added)?;
             }
@@ -144,6 +158,55 @@ impl Core {
         Self::enlist(&self.dirty, &queue.dirty, queue);
         Ok(true)
     }
+
+    /// The same in a batch queue, where missing messages need no fillers.
+    fn put_batch_again(&self, queue: &Arc<Queue>, span: Span, unit: Unit) -> io::Result<bool> {
+        let files = &self.files;
+        let next = queue.next_offset();
+        let gap = span.base.saturating_sub(next);
+        if !(0..=OFFSET_MAX).contains(&span.base) || (gap > GAP_MAX && next > 0) {
+            tracing::error!(?queue, ?span, phy = unit.phy, "a record's offset cannot be: no unit for it");
+            return Ok(false);
+        }
+        if span.base < next {
+            let units = queue.next.load(Ordering::Relaxed);
+            let there = queue.unit(files, queue.unit_of(files, span.base, units)?, units)?;
+            if there.is_some_and(|u| u.phy >= unit.phy) {
+                return Ok(false);
+            }
+            if span.base > 0 {
+                tracing::error!(
+                    ?queue,
+                    ?span,
+                    phy = unit.phy,
+                    "two records with one offset: the first counts"
+                );
+                return Ok(false);
+            }
+            tracing::warn!(
+                ?queue,
+                phy = unit.phy,
+                "the topic was deleted and made again: the queue begins anew"
+            );
+            queue.drop_files(files)?;
+        }
+        queue.make_room(files, 1)?;
+        queue.push_again(unit, span);
+        Self::enlist(&self.dirty, &queue.dirty, queue);
+        Ok(true)
+    }
+}
+
+/// First offset and number of the messages in a record that holds several.
+fn inner(record: &RecordView<'_>) -> Option<(i64, u16)> {
+    if record.sys_flag() & sysflag::INNER_BATCH == 0 {
+        return None;
+    }
+    let [base, count] = properties::get_many(record.properties(), [names::INNER_BASE, names::INNER_NUM]);
+    let text = |value: Option<&[u8]>| value.and_then(|v| std::str::from_utf8(v).ok()).map(str::to_owned);
+    let base = text(base)?.parse().ok()?;
+    let count = text(count)?.parse().ok().filter(|n| (1..=COUNT_MAX).contains(n))?;
+    Some((base, count))
 }
 
 /// What a record's unit carries: its delivery time in SCHEDULE_TOPIC_XXXX, else the hash of its tags.

@@ -35,7 +35,10 @@ use crate::store::Store;
 
 /// Opens the folder: takes its lock, checks the log files' lengths. Reads no record yet.
 pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, OpenError> {
-    if options.commitlog_file_bytes < 256 || options.queue_file_bytes < 20 {
+    if options.commitlog_file_bytes < 256
+        || options.queue_file_bytes < 20
+        || options.batch_queue_file_bytes < 46
+    {
         return Err(OpenError::Options("mapped file sizes are too small"));
     }
     let root = &options.root;
@@ -50,7 +53,7 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
     let path = options.file("checkpoint");
     let checkpoint = CheckpointFile::open(&options.disk, &path).map_err(open_io("read", path))?;
     let clean = !options.file("abort").exists();
-    Ok(Unrecovered { options, clock, folder, files, checkpoint, clean })
+    Ok(Unrecovered { options, clock, folder, files, checkpoint, clean, batch_topics: Vec::new() })
 }
 
 /// The log's files in order. Java's rules: an empty last file goes, any other length than the configured refuses the start.
@@ -93,6 +96,7 @@ pub struct Unrecovered {
     files: Vec<(u64, PathBuf)>,
     checkpoint: CheckpointFile,
     clean: bool,
+    batch_topics: Vec<String>,
 }
 
 /// What recovery found and did.
@@ -118,9 +122,15 @@ impl Unrecovered {
         self.clean
     }
 
+    /// Names the topics whose queues are batch queues (`queue.type=BatchCQ`).
+    pub fn with_batch_topics(mut self, topics: Vec<String>) -> Self {
+        self.batch_topics = topics;
+        self
+    }
+
     /// Finds the log's true end, cuts what lies behind it, brings the queues in line.
     pub fn recover(self) -> Result<Store, RecoverError> {
-        let Unrecovered { options, clock, folder, files, mut checkpoint, clean } = self;
+        let Unrecovered { options, clock, folder, files, mut checkpoint, clean, batch_topics } = self;
         let abort = options.file("abort");
         std::fs::write(&abort, std::process::id().to_string()).map_err(recover_io("write", &abort))?;
         sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;
@@ -130,13 +140,11 @@ impl Unrecovered {
         refuse_durable_damage(&found, &known, &files)?;
         let (kept, cut_bytes) = scan::cut(&options, &files, found.log.end)?;
 
-        let queue_files = QueueFiles::new(
-            options.queue_dir(),
-            options.queue_file_bytes,
-            options.open_queue_files_max,
-            Arc::clone(&options.disk),
-        );
+        let queue_files = QueueFiles::new(&options);
         let queues = QueueTable::default();
+        for topic in &batch_topics {
+            queues.declare_batch(topic);
+        }
         let dir = options.queue_dir();
         let loaded = load::scan(&queue_files, &queues).map_err(recover_io("list", &dir))?;
         let min_phy = kept.first().map_or(found.log.end, |(base, _)| *base);
@@ -183,7 +191,7 @@ impl Unrecovered {
         let dispatched =
             core.dispatch_again(from, found.log.end).map_err(recover_io("dispatch", dir.clone()))?;
         for queue in core.queues.all() {
-            queue.visible.store(queue.next_offset(), std::sync::atomic::Ordering::Release);
+            queue.show_all();
         }
         match core.save_queues(true) {
             // Readers are served from a full disk too. `abort` stays, and the units stay in memory until there is space.

@@ -3,6 +3,7 @@
 
 mod apache;
 mod basics;
+mod batch;
 mod crash;
 mod damage;
 mod faults;
