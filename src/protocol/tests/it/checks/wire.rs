@@ -7,7 +7,7 @@ use oxmq_protocol::frame::{
 };
 use oxmq_protocol::header::admin::{
     CreateTopic, DeleteSubscriptionGroup, GetAllSubscriptionGroup, GetAllTopicConfig, GetConsumeStats,
-    GroupAsked, QuerySubscription, TopicAsked, UpdateGroupForbidden, ViewMessage,
+    GroupAsked, QueryMessage, QuerySubscription, TopicAsked, UpdateGroupForbidden, ViewMessage,
 };
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClient};
 use oxmq_protocol::header::message::{Pull, PullReply, SendBack, SendReply, SendV1, SendV2};
@@ -43,7 +43,7 @@ macro_rules! headers {
 
 headers! {
     CreateTopic TopicAsked GetAllTopicConfig GetAllSubscriptionGroup DeleteSubscriptionGroup GroupAsked QuerySubscription
-    UpdateGroupForbidden GetConsumeStats ViewMessage UnregisterClient ConsumerGroup ProducerGroup SendV2 SendV1 SendReply
+    UpdateGroupForbidden GetConsumeStats ViewMessage QueryMessage UnregisterClient ConsumerGroup ProducerGroup SendV2 SendV1 SendReply
     Pull PullReply SendBack KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
     GetBrokerMembers NotifyMinBrokerIdChange QueryConsumerOffset UpdateConsumerOffset QueueAsked SearchOffset
 }
@@ -64,6 +64,10 @@ pub const FIELDS: &[&str] = &[
     "l",
     "m",
     "n",
+    "key",
+    "maxNum",
+    "beginTimestamp",
+    "endTimestamp",
     "batch",
     "bname",
     "bornTimestamp",
