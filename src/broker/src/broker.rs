@@ -24,6 +24,7 @@ use crate::services::connections::Connections;
 use crate::services::consumers::Consumers;
 use crate::services::groups::{AutoCreate, Groups, SharedGroup};
 use crate::services::locks::QueueLocks;
+use crate::services::mappings::Mappings;
 use crate::services::offsets::Offsets;
 use crate::services::producers::Producers;
 use crate::services::progress::Progress;
@@ -74,6 +75,8 @@ pub struct Broker {
     pub store: Store,
     /// Topics.
     pub topics: Topics,
+    /// Which queues here are queues of static topics.
+    pub mappings: Mappings,
     /// Consumer groups' configurations.
     pub groups: Groups,
     /// Who consumes.

@@ -120,6 +120,7 @@ pub static TABLE: &[Route] = &[
     on(RC::GET_SUBSCRIPTIONGROUP_CONFIG, Admin, p::group_admin::get),
     on(RC::UPDATE_AND_GET_GROUP_FORBIDDEN, Admin, p::group_admin::forbidden),
     hot(RC::LITE_PULL_MESSAGE, Ports::Main, p::pull::handle),
+    on(RC::UPDATE_AND_CREATE_STATIC_TOPIC, Admin, p::static_topic::update),
 ];
 
 /// The line for a code.

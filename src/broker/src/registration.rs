@@ -10,6 +10,7 @@ use bytes::Bytes;
 use oxmq_base::names;
 use oxmq_client::nameserver::{BrokerIdentity, Nameservers, Registration, split_addrs};
 use oxmq_protocol::body::data_version::DataVersion;
+use oxmq_protocol::body::route::TopicQueueMappingInfo;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::json;
 use serde::Serialize;
@@ -38,7 +39,7 @@ struct Body {
     topic_config_serialize_wrapper: Wrapper,
 }
 
-/// Java: `TopicConfigAndMappingSerializeWrapper`; there are no static topics here.
+/// Java: `TopicConfigAndMappingSerializeWrapper`; of static topics nameservers are told in brief.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wrapper {
@@ -46,11 +47,13 @@ struct Wrapper {
     mapping_data_version: DataVersion,
     topic_config_table: BTreeMap<String, TopicConfig>,
     topic_queue_mapping_detail_map: BTreeMap<String, String>,
-    topic_queue_mapping_info_map: BTreeMap<String, String>,
+    topic_queue_mapping_info_map: BTreeMap<String, TopicQueueMappingInfo>,
 }
 
 fn body(broker: &Broker) -> Result<Bytes, json::Error> {
     let (data_version, topics) = broker.topics.snapshot();
+    // After the topics: what is new since then comes with their next version.
+    let (mapping_data_version, mappings) = broker.mappings.briefs();
     let mask = broker.settings.load().broker.broker_permission;
     let whole = mask & perm::READ_WRITE == perm::READ_WRITE;
     let masked = |topic: SharedTopic| {
@@ -62,10 +65,10 @@ fn body(broker: &Broker) -> Result<Bytes, json::Error> {
     };
     let wrapper = Wrapper {
         data_version,
-        mapping_data_version: DataVersion { timestamp: broker.boot_ms, ..DataVersion::default() },
+        mapping_data_version,
         topic_config_table: topics.into_iter().map(|(name, topic)| (name, masked(topic))).collect(),
         topic_queue_mapping_detail_map: BTreeMap::new(),
-        topic_queue_mapping_info_map: BTreeMap::new(),
+        topic_queue_mapping_info_map: mappings,
     };
     json::to_vec(&Body { filter_server_list: [], topic_config_serialize_wrapper: wrapper }).map(Bytes::from)
 }

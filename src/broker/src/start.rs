@@ -31,7 +31,9 @@ use crate::lanes::Lanes;
 use crate::services::file::{ConfigFile, LoadError};
 use crate::services::schedule::{Levels, LevelsError};
 use crate::services::topics::TopicOptions;
-use crate::services::{consumers, groups, locks, offsets, producers, progress, rates, topics, waiting};
+use crate::services::{
+    consumers, groups, locks, mappings, offsets, producers, progress, rates, topics, waiting,
+};
 use crate::{registration, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
@@ -207,6 +209,7 @@ fn assemble(
     let lock_ms = u64::try_from(settings.broker.rebalance_lock_max_live_time).unwrap_or(60_000);
     Ok(Broker {
         topics,
+        mappings: mappings::Mappings::open(file("topicQueueMapping.json"), Arc::clone(&clock))?,
         groups: groups::Groups::open(file("subscriptionGroup.json"), Arc::clone(&clock))?,
         offsets: offsets::Offsets::open(file("consumerOffset.json"), step, Arc::clone(&clock))?,
         progress: progress::Progress::open(file("delayOffset.json"), Arc::clone(&clock))?,

@@ -125,6 +125,7 @@ fn save(broker: &Broker, with_offsets: bool) {
             tracing::error!(file = name, %error, "save configuration: it is tried again");
         }
     };
+    report("topicQueueMapping.json", broker.mappings.save());
     report("topics.json", broker.topics.save());
     report("subscriptionGroup.json", broker.groups.save());
     report("delayOffset.json", broker.progress.save());

@@ -234,7 +234,7 @@ config! {
         enableBroadcastOffsetStore: Bool = true, broadcastOffsetExpireSecond: Long = 120,
         broadcastOffsetExpireMaxSecond: Long = 300,
     }
-    later "static topics" {
+    later "remapping of static topics" {
         forwardTimeout: Long = 3000,
     }
     later "static subscriptions" {

@@ -11,6 +11,7 @@ pub mod query;
 pub mod runtime;
 pub mod send;
 pub mod send_back;
+pub mod static_topic;
 pub mod stats;
 pub mod topic_admin;
 pub mod view;

@@ -1,10 +1,13 @@
 //! Offsets: what a group has consumed (14, 15), where a queue begins and ends (30, 31), what was stored when (29, 32).
 //! Java: `ConsumerManageProcessor`, `AdminBrokerProcessor`.
 
+use std::sync::Arc;
+
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffset, UpdateConsumerOffset};
-use oxmq_store::Boundary;
+use oxmq_store::{Boundary, Queue};
 
+use super::static_topic::physical;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
 
@@ -12,8 +15,9 @@ use crate::reply::{Answer, Reply};
 pub fn query(call: &Call<'_>) -> Answer {
     let header: QueryConsumerOffset<'_> = call.header()?;
     let (group, topic) = (header.consumer_group.to_str(), header.topic.to_str());
+    let queue_id = physical(call, &topic, header.queue_id)?.queue;
     let not_found = |remark: &str| Err(Reply::because(Code::QUERY_NOT_FOUND, remark));
-    if let Some(offset) = call.broker.offsets.query(&group, &topic, header.queue_id) {
+    if let Some(offset) = call.broker.offsets.query(&group, &topic, queue_id) {
         return Ok(Reply::ok().field("offset", offset));
     }
     if header.set_zero_if_not_found == Some(false) {
@@ -21,7 +25,7 @@ pub fn query(call: &Call<'_>) -> Answer {
     }
     // A new group begins at 0 while the whole queue is still at hand; else its clients decide where.
     let store = &call.broker.store;
-    let whole = store.find_queue(&topic, header.queue_id).is_some_and(|queue| {
+    let whole = store.find_queue(&topic, queue_id).is_some_and(|queue| {
         queue.max_offset() > 0 && store.min_offset(&queue) <= 0 && store.in_memory(&queue, 0)
     });
     if whole {
@@ -35,6 +39,8 @@ pub fn update(call: &Call<'_>) -> Answer {
     let broker = call.broker;
     let header: UpdateConsumerOffset<'_> = call.header()?;
     let (group, topic) = (header.consumer_group.to_str(), header.topic.to_str());
+    // Before all else, as with Apache; a request without a queue has its answer below.
+    let queue_id = header.queue_id.map(|id| physical(call, &topic, id)).transpose()?;
     if !broker.groups.contains(&group) {
         return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, format!("Group {group} not exist!")));
     }
@@ -43,7 +49,7 @@ pub fn update(call: &Call<'_>) -> Answer {
     }
     let invalid =
         |what: &str| Reply::because(Code::INVALID_PARAMETER, format!("{what} is null, topic is {topic}"));
-    let queue = header.queue_id.ok_or_else(|| invalid("QueueId"))?;
+    let queue = queue_id.ok_or_else(|| invalid("QueueId"))?.queue;
     let offset = header.commit_offset.ok_or_else(|| invalid("Offset"))?;
     // What a consumer commits before it has heard of the reset would undo it.
     if broker.settings.load().broker.use_server_side_reset_offset
@@ -55,10 +61,16 @@ pub fn update(call: &Call<'_>) -> Answer {
     Ok(Reply::ok())
 }
 
+fn find_queue(call: &Call<'_>, header: &QueueAsked<'_>) -> Result<Option<Arc<Queue>>, Reply> {
+    let topic = header.topic.to_str();
+    let queue_id = physical(call, &topic, header.queue_id)?.queue;
+    Ok(call.broker.store.find_queue(&topic, queue_id))
+}
+
 /// Serves GET_MAX_OFFSET (30): the visible end; 0 for a queue that is not there.
 pub fn max(call: &Call<'_>) -> Answer {
     let header: QueueAsked<'_> = call.header()?;
-    let queue = call.broker.store.find_queue(&header.topic.to_str(), header.queue_id);
+    let queue = find_queue(call, &header)?;
     Ok(Reply::ok().field("offset", queue.map_or(0, |q| q.max_offset())))
 }
 
@@ -66,10 +78,17 @@ pub fn max(call: &Call<'_>) -> Answer {
 pub fn min(call: &Call<'_>) -> Answer {
     let header: QueueAsked<'_> = call.header()?;
     let store = &call.broker.store;
-    let topic = header.topic.to_str();
-    let offset = match store.find_queue(&topic, header.queue_id) {
+    let queue = find_queue(call, &header).map_err(|refused| match refused.code {
+        // This one has a text of its own.
+        Code::NOT_LEADER_FOR_QUEUE => {
+            let (topic, id, broker) = (header.topic.to_str(), header.queue_id, &call.broker.identity.name);
+            refused.remark(format!("{topic}-{id} is not leader in broker {broker}, request code 31"))
+        }
+        _ => refused,
+    })?;
+    let offset = match queue {
         Some(queue) => store.min_offset(&queue),
-        None if store.is_batch(&topic) => -1,
+        None if store.is_batch(&header.topic.to_str()) => -1,
         None => 0,
     };
     // Apache answers this one through its relay, which sets an empty remark.
@@ -80,7 +99,7 @@ pub fn min(call: &Call<'_>) -> Answer {
 pub fn earliest(call: &Call<'_>) -> Answer {
     let header: QueueAsked<'_> = call.header()?;
     let store = &call.broker.store;
-    let queue = store.find_queue(&header.topic.to_str(), header.queue_id);
+    let queue = find_queue(call, &header)?;
     Ok(Reply::ok().field("timestamp", queue.map_or(-1, |q| store.earliest_store_time(&q))))
 }
 
@@ -94,7 +113,9 @@ pub fn search(call: &Call<'_>) -> Answer {
     // Lite topics are not built: none of them has a message.
     let lite = header.lite_topic.is_some_and(|t| !t.to_str().trim().is_empty());
     let store = &call.broker.store;
-    let queue = store.find_queue(&header.topic.to_str(), header.queue_id).filter(|_| !lite);
+    let topic = header.topic.to_str();
+    let queue_id = physical(call, &topic, header.queue_id)?.queue;
+    let queue = store.find_queue(&topic, queue_id).filter(|_| !lite);
     let offset = queue.map_or(0, |q| store.search_offset_by_time(&q, header.timestamp, boundary));
     Ok(Reply::ok().field("offset", offset))
 }

@@ -20,6 +20,7 @@ use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
 use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::{self, Call};
+use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply};
 use crate::services::groups::SharedGroup;
 use crate::services::hold::{Ready, Token, Want};
@@ -59,6 +60,8 @@ pub struct Wanted {
     /// How long to hold it at most, in ms; `None` for not at all.
     hold_ms: Option<i64>,
     topic_sys_flag: i32,
+    /// A static topic's: the answer differs a little.
+    is_static: bool,
     group: SharedGroup,
 }
 
@@ -104,7 +107,7 @@ fn refuse(code: Code, why: i32, remark: String) -> Reply {
 /// Java: `PullMessageProcessor.processRequest`, in its order.
 fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Reply> {
     let broker = call.broker;
-    let header: Pull<'_> = call.header()?;
+    let mut header: Pull<'_> = call.header()?;
     let ip = &broker.identity.ip;
     if settings.broker.broker_permission & perm::READ == 0 {
         let remark = format!("the broker[{ip}] pulling message is forbidden");
@@ -133,6 +136,16 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         let remark = format!("the topic[{name}] pulling message is forbidden");
         return Err(refuse(Code::NO_PERMISSION, forbidden::TOPIC, remark));
     }
+    let place =
+        static_topic::physical(call, &name, header.queue_id).map_err(|refused| match refused.code {
+            // This one has a text of its own.
+            Code::NOT_LEADER_FOR_QUEUE => refused.remark(format!(
+                "{name}-{} cannot find mapping item in request process of current broker {}",
+                header.queue_id, broker.identity.name
+            )),
+            _ => refused,
+        })?;
+    header.queue_id = place.queue;
     if header.queue_id < 0 || header.queue_id >= topic.read_queue_nums {
         return Err(Reply::because(
             Code::INVALID_PARAMETER,
@@ -178,6 +191,7 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         subscription,
         hold_ms: held.then_some(hold_ms.clamp(0, HOLD_MS_MAX)),
         topic_sys_flag: topic.topic_sys_flag,
+        is_static: place.is_static(),
         group,
     };
     Ok(wanted)
@@ -317,6 +331,16 @@ fn code_of(status: PullStatus, offset: i64) -> Code {
     }
 }
 
+/// [`code_of`], and for static topics what Apache makes of it: there is nothing beyond the end, however far.
+fn code_for(wanted: &Wanted, outcome: &PullOutcome) -> Code {
+    match code_of(outcome.status, wanted.offset) {
+        Code::PULL_OFFSET_MOVED if wanted.is_static && wanted.offset >= outcome.max_offset => {
+            Code::PULL_NOT_FOUND
+        }
+        code => code,
+    }
+}
+
 enum Step {
     Answer,
     /// Run it again from the offset `from`, when the queue has grown beyond `until` or when its time is over.
@@ -335,7 +359,7 @@ fn next_step(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, resumed: O
         Some(Some(deadline_ms)) => deadline_ms,
         Some(None) => return Step::Answer,
     };
-    match code_of(outcome.status, here) {
+    match code_for(wanted, outcome) {
         // There is something, and it cannot be read: neither at once again, nor with every append.
         _ if outcome.status == PullStatus::OffsetFoundNull => {
             let soon = broker.clock.mono_ms() + UNREADABLE_MS;
@@ -389,13 +413,18 @@ fn answer(
 }
 
 fn write_header(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, out: &mut Vec<u8>) {
-    let code = code_of(outcome.status, wanted.offset);
-    let head = Head::response(broker.serialize, code, wanted.opaque, Some(outcome.status.name()));
+    let code = code_for(wanted, outcome);
+    let remark = Some(outcome.status.name()).filter(|_| !wanted.is_static || code == Code::SUCCESS);
+    let head = Head::response(broker.serialize, code, wanted.opaque, remark);
     frame::write_header(out, &head, |w| {
         w.int("suggestWhichBrokerId", 0);
         w.int("nextBeginOffset", outcome.next_begin_offset);
         w.int("minOffset", outcome.min_offset);
         w.int("maxOffset", outcome.max_offset);
+        if wanted.is_static {
+            // Clients take offsets of a static topic's messages for those of the physical queue without it.
+            w.int("offsetDelta", 0);
+        }
         w.int("topicSysFlag", i64::from(wanted.topic_sys_flag));
         w.int("groupSysFlag", i64::from(wanted.group.group_sys_flag));
     });

@@ -21,6 +21,7 @@ use oxmq_store::{Appended, Draft, Durable, Queue, TagsCode};
 use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
 use crate::processors::outgoing::{self, Found, Priority};
+use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply, send_late};
 use crate::services::topics::perm;
 
@@ -86,12 +87,17 @@ impl From<FieldError> for NotSent {
 pub fn handle(call: &Call<'_>, out: &mut Outbox) {
     let settings = call.broker.settings.load();
     let done = SCRATCH.with_borrow_mut(|scratch| {
-        let header = header(call)?;
-        let stored = if call.head.code == RequestCode::SEND_BATCH_MESSAGE.0 || header.batch {
+        let mut header = header(call)?;
+        let place = static_topic::physical_of_send(call, &header.topic.to_str(), header.queue_id)?;
+        header.queue_id = place.queue;
+        let mut stored = if call.head.code == RequestCode::SEND_BATCH_MESSAGE.0 || header.batch {
             send_batch(call, &settings, &header, scratch)?
         } else {
             send_one(call, &settings, &header, scratch)?
         };
+        if let Some(global) = place.global {
+            stored.queue_id = global;
+        }
         answer(call, &settings, &stored, out);
         Ok::<(), NotSent>(())
     });

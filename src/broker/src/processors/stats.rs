@@ -50,8 +50,10 @@ pub fn consume(call: &Call<'_>) -> Answer {
     let mut stats = ConsumeStats::default();
     for name in topics_asked(broker, &header) {
         let Some(topic) = broker.topics.get(&name) else { continue };
+        // A group that has not consumed a queue of a static topic shows as -1.
+        let least = if broker.mappings.get(&name).is_some() { -1 } else { 0 };
         for id in 0..topic.read_queue_nums {
-            let place = place(broker, group, &name, id);
+            let place = place(broker, group, &name, id, least);
             stats.offset_table.insert(MessageQueue::new(&*name, &*broker.identity.name, id), place);
         }
         stats.consume_tps += broker.rates.get_tps(group, &name);
@@ -77,8 +79,8 @@ fn topics_asked(broker: &Broker, header: &GetConsumeStats) -> BTreeSet<String> {
     asked.into_iter().filter(wanted).collect()
 }
 
-fn place(broker: &Broker, group: &str, topic: &str, id: i32) -> OffsetWrapper {
-    let consumer_offset = broker.offsets.query(group, topic, id).unwrap_or(0).max(0);
+fn place(broker: &Broker, group: &str, topic: &str, id: i32, least: i64) -> OffsetWrapper {
+    let consumer_offset = broker.offsets.query(group, topic, id).unwrap_or(least).max(least);
     let pull_offset = broker.offsets.query_pull(group, topic, id).unwrap_or(-1).max(consumer_offset);
     let Some(queue) = broker.store.find_queue(topic, id) else {
         return OffsetWrapper { consumer_offset, pull_offset, ..Default::default() };

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use oxmq_protocol::body::data_version::DataVersion;
+use oxmq_protocol::body::register::TopicQueueMappingDetail;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::header::admin::{CreateTopic, GetAllTopicConfig, TopicAsked};
@@ -28,15 +29,47 @@ struct CreateTopicList {
     topic_config_list: Vec<TopicConfig>,
 }
 
-/// Body of 21. Java: `TopicConfigAndMappingSerializeWrapper`; static topics are not built, so both maps are empty.
+/// Body of 21. Java: `TopicConfigAndMappingSerializeWrapper`; static topics are told in full, and not in brief.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AllTopics<'a> {
     data_version: DataVersion,
     mapping_data_version: DataVersion,
     topic_config_table: BTreeMap<&'a str, &'a TopicConfig>,
-    topic_queue_mapping_detail_map: BTreeMap<&'a str, ()>,
+    topic_queue_mapping_detail_map: BTreeMap<&'a str, &'a TopicQueueMappingDetail>,
     topic_queue_mapping_info_map: BTreeMap<&'a str, ()>,
+}
+
+/// Body of 351. Java: `TopicConfigAndQueueMapping`, which without a mapping is the configuration.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TopicAndMapping<'a> {
+    attributes: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapping_detail: Option<&'a TopicQueueMappingDetail>,
+    order: bool,
+    perm: i32,
+    read_queue_nums: i32,
+    topic_filter_type: &'a str,
+    topic_name: &'a str,
+    topic_sys_flag: i32,
+    write_queue_nums: i32,
+}
+
+impl<'a> TopicAndMapping<'a> {
+    fn new(topic: &'a TopicConfig, mapping_detail: Option<&'a TopicQueueMappingDetail>) -> Self {
+        Self {
+            attributes: &topic.attributes,
+            mapping_detail,
+            order: topic.order,
+            perm: topic.perm,
+            read_queue_nums: topic.read_queue_nums,
+            topic_filter_type: &topic.topic_filter_type,
+            topic_name: &topic.topic_name,
+            topic_sys_flag: topic.topic_sys_flag,
+            write_queue_nums: topic.write_queue_nums,
+        }
+    }
 }
 
 /// Body of 305 and 343. Java: `TopicList`.
@@ -63,7 +96,8 @@ fn check_name(broker: &Broker, name: &str) -> Result<(), Reply> {
     Ok(())
 }
 
-fn check(broker: &Broker, topic: &TopicConfig) -> Result<(), Reply> {
+/// What every topic of an operator must pass.
+pub(super) fn check(broker: &Broker, topic: &TopicConfig) -> Result<(), Reply> {
     let invalid = |remark: String| Reply::because(Code::INVALID_PARAMETER, remark);
     let name = topic.topic_name.as_str();
     names::check(name).map_err(|e| invalid(e.topic_remark(name)))?;
@@ -157,10 +191,13 @@ pub fn delete(call: &Call<'_>) -> Answer {
     }
     // Offsets first: in a topic made again they would lead consumers past its first messages.
     let rest = || {
+        broker.mappings.delete(&gone);
+        broker.mappings.save()?;
         gone.iter().for_each(|name| broker.offsets.remove_topic(name));
         broker.offsets.save()?;
         gone.iter().try_for_each(|name| broker.store.delete_topic(name))
     };
+    let _one_at_a_time = broker.mappings.changing();
     broker.topics.delete(&gone, rest).map_err(|e| {
         tracing::error!(topic, error = %e, "delete a topic");
         Reply::system_error(format!("delete {topic}: {e}"))
@@ -195,6 +232,7 @@ pub fn all(call: &Call<'_>) -> Answer {
     let header: GetAllTopicConfig = call.header()?;
     let settings = call.broker.settings.load();
     let (data_version, table) = call.broker.topics.snapshot();
+    let (mapping_data_version, mappings) = call.broker.mappings.snapshot();
     let total = table.len();
     let split = settings.broker.enable_split_metadata.then_some(settings.broker.split_metadata_size);
     let version = header.data_version.as_deref();
@@ -202,19 +240,26 @@ pub fn all(call: &Call<'_>) -> Answer {
     let shown = page(shown, header.topic_seq, version, header.max_topic_num, &data_version, split);
     let body = AllTopics {
         data_version,
-        mapping_data_version: DataVersion::at(call.broker.boot_ms),
+        mapping_data_version,
+        topic_queue_mapping_detail_map: shown
+            .iter()
+            .filter_map(|(name, _)| mappings.get(*name).map(|detail| (*name, &**detail)))
+            .collect(),
         topic_config_table: shown.into_iter().collect(),
-        topic_queue_mapping_detail_map: BTreeMap::new(),
         topic_queue_mapping_info_map: BTreeMap::new(),
     };
     Ok(Reply::json(&body)?.field("totalTopicNum", total))
 }
 
-/// Serves GET_TOPIC_CONFIG (351). Java: `TopicConfigAndQueueMapping`, which without a mapping is the configuration.
+/// Serves GET_TOPIC_CONFIG (351), with the mapping of a static topic for callers that say `lo=true`.
 pub fn get(call: &Call<'_>) -> Answer {
     let name = call.header::<TopicAsked>()?.topic;
+    let logical = call.head.ext.get("lo").is_some_and(|lo| lo.to_str().eq_ignore_ascii_case("true"));
     match call.broker.topics.get(&name) {
-        Some(topic) => Reply::json(&*topic),
+        Some(topic) => {
+            let mapping = call.broker.mappings.get(&name).filter(|_| logical);
+            Reply::json(&TopicAndMapping::new(&topic, mapping.as_deref()))
+        }
         None => {
             let remark = format!("No topic in this broker. topic: {name}");
             Err(Reply::because(Code::TOPIC_NOT_EXIST, remark))

@@ -9,6 +9,7 @@ pub mod file;
 pub mod groups;
 pub mod hold;
 pub mod locks;
+pub mod mappings;
 pub mod offsets;
 pub mod producers;
 pub mod progress;

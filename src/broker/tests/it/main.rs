@@ -13,3 +13,4 @@ mod register;
 mod restart;
 mod setup;
 mod slow;
+mod static_topics;

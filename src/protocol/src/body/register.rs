@@ -31,7 +31,7 @@ pub const INFLATED_MAX: u64 = 64 * 1024 * 1024;
 const MAPPINGS_SINCE: i32 = 413;
 
 /// A part of a static topic's queue. Java: `LogicQueueMappingItem`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogicQueueMappingItem {
     /// Broker name.
@@ -54,8 +54,27 @@ pub struct LogicQueueMappingItem {
     pub time_of_start: i64,
 }
 
+impl Default for LogicQueueMappingItem {
+    /// A part that still grows.
+    fn default() -> Self {
+        Self {
+            bname: None,
+            end_offset: -1,
+            generation: 0,
+            logic_offset: 0,
+            queue_id: 0,
+            start_offset: 0,
+            time_of_end: -1,
+            time_of_start: -1,
+        }
+    }
+}
+
+/// Scope of the static topics that there are. Java: `MixAll.METADATA_SCOPE_GLOBAL`.
+pub const SCOPE_GLOBAL: &str = "__global__";
+
 /// A static topic's queues on one broker, with their history. Java: `TopicQueueMappingDetail`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TopicQueueMappingDetail {
     /// Broker name.
@@ -77,6 +96,32 @@ pub struct TopicQueueMappingDetail {
     pub topic: Option<String>,
     /// Logical queues.
     pub total_queues: i32,
+}
+
+impl Default for TopicQueueMappingDetail {
+    fn default() -> Self {
+        Self {
+            bname: None,
+            curr_id_map: BTreeMap::new(),
+            dirty: false,
+            epoch: 0,
+            hosted_queues: BTreeMap::new(),
+            scope: Some(SCOPE_GLOBAL.to_owned()),
+            topic: None,
+            total_queues: 0,
+        }
+    }
+}
+
+/// `config/topicQueueMapping.json`. Java: `TopicQueueMappingSerializeWrapper`, where the map of details is called one of
+/// infos.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TopicQueueMappings {
+    /// Version of the mappings.
+    pub data_version: DataVersion,
+    /// Static topics, by name.
+    pub topic_queue_mapping_info_map: BTreeMap<String, TopicQueueMappingDetail>,
 }
 
 /// A broker's topics. Java: `TopicConfigAndMappingSerializeWrapper`; brokers before 5.0 send the first two fields alone.
@@ -250,6 +295,7 @@ mod tests {
         vectors::check_class::<RegisterBrokerBody>("RegisterBrokerBody");
         vectors::check_class::<TopicConfigWrapper>("TopicConfigAndMappingSerializeWrapper");
         vectors::check_class::<TopicQueueMappingDetail>("TopicQueueMappingDetail");
+        vectors::check_class::<TopicQueueMappings>("TopicQueueMappingSerializeWrapper");
         let text = vectors::text("register-broker");
         assert_eq!(json::to_vec(&sample()).expect("writes"), text.as_bytes());
         assert_eq!(i64::from(body_crc(text.as_bytes())), vectors::number("register-broker/crc"));

@@ -20,6 +20,7 @@ use oxmq_protocol::body::producer::{ProducerConnection, ProducerInfo, ProducerTa
 use oxmq_protocol::body::queue::MessageQueue;
 use oxmq_protocol::body::register::{
     LogicQueueMappingItem, RegisterBrokerBody, TopicConfigWrapper, TopicQueueMappingDetail,
+    TopicQueueMappings,
 };
 use oxmq_protocol::body::route::{
     BrokerData, ClusterInfo, QueueData, TopicList, TopicQueueMappingInfo, TopicRouteData,
@@ -51,6 +52,7 @@ bodies! {
     SubscriptionGroupConfig SubscriptionGroupWrapper SubscriptionGroupList GroupForbidden SubscriptionData ConsumerData
     ProducerData HeartbeatData CheckClientRequestBody LockBatchRequest LockBatchResponse ConsumerOffsets
     ProducerConnection ProducerInfo ProducerTableInfo MessageQueue LogicQueueMappingItem TopicQueueMappingDetail
+    TopicQueueMappings
     TopicConfigWrapper RegisterBrokerBody BrokerData QueueData TopicQueueMappingInfo TopicRouteData ClusterInfo TopicList
     KvTable TopicOffset TopicStatsTable OffsetWrapper ConsumeStats ConsumeStatsList BrokerStatsItem BrokerStatsData
     ResetOffsetBody TopicConfig
