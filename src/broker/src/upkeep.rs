@@ -92,7 +92,7 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         if ticked {
             broker.figures.sample(now);
             broker.figures.midnight(local_day(broker.clock.wall_ms()), now);
-            broker.progress.observe(broker.store.written(), broker.store.flushed());
+            broker.progress.observe(|| (broker.store.written(), broker.store.flushed()));
             if now >= offsets_due_ms {
                 with_offsets = true;
                 offsets_due_ms =

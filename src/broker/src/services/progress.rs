@@ -75,9 +75,11 @@ impl Progress {
         self.state.lock().delivered.clone()
     }
 
-    /// To be called now and then with the log's ends: marks as savable what has become durable since the last call.
-    pub fn observe(&self, written: u64, flushed: u64) {
+    /// To be called now and then; `ends` reads the log's ends, written and flushed. Marks as savable what has become durable since the last call.
+    pub fn observe(&self, ends: impl FnOnce() -> (u64, u64)) {
         let mut state = self.state.lock();
+        // Read under the lock: whatever `delivered` counts is in the log before its end is looked at.
+        let (written, flushed) = ends();
         if let Some((levels, end)) = state.candidate.take() {
             if flushed < end {
                 state.candidate = Some((levels, end));
@@ -116,16 +118,27 @@ mod tests {
     fn saves_nothing_that_is_not_durable() {
         let progress = Progress::open(ConfigFile::nowhere(), Arc::new(ManualClock::new(7))).unwrap();
         progress.advance(3, 10);
-        progress.observe(500, 100);
+        progress.observe(|| (500, 100));
         assert_eq!(progress.snapshot().offset_table, Levels::new());
         progress.advance(3, 11);
-        progress.observe(600, 499);
+        progress.observe(|| (600, 499));
         assert_eq!(progress.snapshot().offset_table, Levels::new());
         // Durable up to where the first look was; what came after it waits for its own.
-        progress.observe(700, 500);
+        progress.observe(|| (700, 500));
         assert_eq!(progress.snapshot().offset_table, Levels::from([(3, 10)]));
-        progress.observe(700, 700);
+        progress.observe(|| (700, 700));
         assert_eq!(progress.snapshot().offset_table, Levels::from([(3, 11)]));
         assert_eq!(progress.next(3), 11);
+    }
+
+    /// A delivery that is counted between two looks at the log is behind the end that it is paired with: nobody can
+    /// count one while the ends are read.
+    #[test]
+    fn reads_the_ends_when_nothing_can_be_counted_any_more() {
+        let progress = Progress::open(ConfigFile::nowhere(), Arc::new(ManualClock::new(7))).unwrap();
+        progress.observe(|| {
+            assert!(progress.state.is_locked());
+            (0, 0)
+        });
     }
 }
