@@ -27,8 +27,9 @@ impl Core {
         keep: &mut dyn FnMut(i64) -> bool,
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
-        let log_end = self.visible();
         let max = queue.max_offset();
+        // After the queue's end: an append shows its record before its unit, so that no unit seen above lies beyond this.
+        let log_end = self.visible();
         let min = match queue.min_offset(&self.files, &self.log) {
             // While the first messages wait for their flush, min may not pass max.
             Ok(min) => min.min(max),
@@ -130,6 +131,13 @@ impl Core {
                 if is_full(&got, (messages, unit.size), limits.max_messages, bytes_max, hot, policy) {
                     break 'units;
                 }
+                if unit.end() > log_end && !unit.is_filler() {
+                    // Newer than this pull's view of the log, which is not gone: the next pull has it.
+                    if got.count == 0 && at == begin {
+                        got.status = PullStatus::OffsetOverflowOne;
+                    }
+                    break 'units;
+                }
                 last_phy = unit.phy;
                 at += 1;
                 got.next_begin_offset = next;
@@ -149,9 +157,8 @@ impl Core {
                     missed(&mut got, PullStatus::NoMatchedMessage);
                     continue;
                 }
-                let there = unit.end() <= log_end
-                    && find(&files, self.log.file_len, unit.phy)
-                        .is_some_and(|f| unit.end() <= f.base + self.log.file_len);
+                let there = find(&files, self.log.file_len, unit.phy)
+                    .is_some_and(|f| unit.end() <= f.base + self.log.file_len);
                 if !there {
                     missed(&mut got, PullStatus::MessageWasRemoving);
                     skip_below = (unit.phy / self.log.file_len + 1) * self.log.file_len;

@@ -11,4 +11,5 @@ mod formats;
 mod helper;
 mod index;
 mod model;
+mod race;
 mod sync_flush;
