@@ -28,8 +28,6 @@ impl Core {
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
         let max = queue.max_offset();
-        // After the queue's end: an append shows its record before its unit, so that no unit seen above lies beyond this.
-        let log_end = self.visible();
         let min = match queue.min_offset(&self.files, &self.log) {
             // While the first messages wait for their flush, min may not pass max.
             Ok(min) => min.min(max),
@@ -43,18 +41,16 @@ impl Core {
             () if offset < min => (PullStatus::OffsetTooSmall, min),
             () if offset == max => (PullStatus::OffsetOverflowOne, offset),
             () if offset > max => (PullStatus::OffsetOverflowBadly, max),
-            () => return self.pull_from(queue, offset, (min, max), log_end, limits, keep, out),
+            () => return self.pull_from(queue, offset, (min, max), limits, keep, out),
         };
         outcome(status, next, min, max)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, from pull")]
     fn pull_from(
         &self,
         queue: &Queue,
         offset: i64,
         (min, max): (i64, i64),
-        log_end: u64,
         limits: &PullLimits,
         keep: &mut dyn FnMut(i64) -> bool,
         out: &mut impl FnMut(Bytes),
@@ -76,6 +72,9 @@ impl Core {
                 }
             }
         };
+        // After the queue's end: an append shows its record before its unit, so that a unit which lies beyond this is a
+        // damaged one, not a new one.
+        let log_end = self.visible();
         let begin = at;
         let stop = units.min(self.files.base_of(queue, at) + self.files.file_units(queue));
         let bytes_max = limits.max_bytes.clamp(100, BYTES_MAX);
@@ -131,13 +130,6 @@ impl Core {
                 if is_full(&got, (messages, unit.size), limits.max_messages, bytes_max, hot, policy) {
                     break 'units;
                 }
-                if unit.end() > log_end && !unit.is_filler() {
-                    // Newer than this pull's view of the log, which is not gone: the next pull has it.
-                    if got.count == 0 && at == begin {
-                        got.status = PullStatus::OffsetOverflowOne;
-                    }
-                    break 'units;
-                }
                 last_phy = unit.phy;
                 at += 1;
                 got.next_begin_offset = next;
@@ -157,8 +149,9 @@ impl Core {
                     missed(&mut got, PullStatus::NoMatchedMessage);
                     continue;
                 }
-                let there = find(&files, self.log.file_len, unit.phy)
-                    .is_some_and(|f| unit.end() <= f.base + self.log.file_len);
+                let there = unit.end() <= log_end
+                    && find(&files, self.log.file_len, unit.phy)
+                        .is_some_and(|f| unit.end() <= f.base + self.log.file_len);
                 if !there {
                     missed(&mut got, PullStatus::MessageWasRemoving);
                     skip_below = (unit.phy / self.log.file_len + 1) * self.log.file_len;
