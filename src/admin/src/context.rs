@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use oxmq_base::error::chain;
 use oxmq_client::broker::Brokers;
 use oxmq_client::nameserver::{Nameservers, split_addrs};
 use oxmq_client::{ClientError, Remote};
@@ -10,12 +11,7 @@ use oxmq_protocol::body::route::{BrokerData, ClusterInfo, TopicRouteData};
 use oxmq_remoting::client::{Client, ClientConfig};
 
 use crate::Streams;
-use crate::error::{AdminError, chain};
-
-/// Prefix of the topic that a group's failed messages go to.
-pub const RETRY_PREFIX: &str = "%RETRY%";
-/// Prefix of the topic that a group's dead messages go to.
-pub const DLQ_PREFIX: &str = "%DLQ%";
+use crate::error::AdminError;
 
 /// Connections and output of one command.
 pub struct Context<'s> {

@@ -1,8 +1,8 @@
 //! Errors as one line: what went wrong, and what to do about it.
 
-use std::error::Error;
 use std::fmt;
 
+use oxmq_base::error::chain;
 use oxmq_client::ClientError;
 use oxmq_protocol::code::ResponseCode;
 
@@ -73,21 +73,6 @@ impl AdminError {
             _ => None,
         }
     }
-}
-
-/// An error and its causes.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use oxmq_base::error::chain;
 use oxmq_base::names;
 use oxmq_client::nameserver::{BrokerIdentity, Nameservers, Registration, split_addrs};
 use oxmq_protocol::body::data_version::DataVersion;
@@ -184,17 +185,11 @@ async fn register(broker: &Broker, nameservers: &Nameservers, addr: &str) -> Res
     let registered = timeout(limit, nameservers.register(addr, &registration))
         .await
         .map_err(|_| "no answer".to_owned())?
-        .map_err(|e| with_causes(&e))?;
+        .map_err(|e| chain(&e))?;
     if broker.topics.set_order(registered.order_topics.table.keys().map(String::as_str)) {
         broker.topics_changed();
     }
     Ok(())
-}
-
-/// An error and what caused it, for a line of the log.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |e| e.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn period(broker: &Broker) -> Duration {

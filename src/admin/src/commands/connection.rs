@@ -1,8 +1,9 @@
 //! consumerConnection, producerConnection.
 
 use oxmq_protocol::body::consumer::{Connection, ConsumerConnection};
+use oxmq_protocol::message::topic;
 
-use crate::context::{Context, RETRY_PREFIX, addr_of};
+use crate::context::{Context, addr_of};
 use crate::error::AdminError;
 use crate::options::{Given, Opt, opt, required};
 use crate::{Outcome, put, text};
@@ -17,7 +18,7 @@ pub const PRODUCERS: &[Opt] =
 
 /// A group's members, as one broker that has its retry topic knows them.
 pub async fn of_group(context: &Context<'_>, group: &str) -> Result<ConsumerConnection, AdminError> {
-    let route = context.route(&format!("{RETRY_PREFIX}{group}")).await?;
+    let route = context.route(&topic::retry_of(group)).await?;
     let Some(addr) = route.broker_datas.first().and_then(addr_of) else { return Err(offline(group)) };
     let members = context.brokers.consumer_connection(addr, group).await?;
     if members.connection_set.is_empty() { Err(offline(group)) } else { Ok(members) }

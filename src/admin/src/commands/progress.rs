@@ -7,11 +7,12 @@ use oxmq_protocol::body::heartbeat::{ConsumeType, MessageModel};
 use oxmq_protocol::body::queue::MessageQueue;
 use oxmq_protocol::body::stats::ConsumeStats;
 use oxmq_protocol::json;
+use oxmq_protocol::message::topic;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::connection;
-use crate::context::{Context, RETRY_PREFIX, addr_of};
+use crate::context::{Context, addr_of};
 use crate::error::AdminError;
 use crate::options::{Given, Opt, opt};
 use crate::{Outcome, put, text};
@@ -34,8 +35,8 @@ pub async fn show(context: &mut Context<'_>, given: &Given) -> Outcome {
 
 /// A group's places, of one topic or of all.
 async fn stats(context: &Context<'_>, group: &str, topic: Option<&str>) -> Result<ConsumeStats, AdminError> {
-    let mut routed = context.names.route(&format!("{RETRY_PREFIX}{group}")).await?;
-    for topic in topic.into_iter().flat_map(|t| [t.to_owned(), format!("{RETRY_PREFIX}{group}_{t}")]) {
+    let mut routed = context.names.route(&topic::retry_of(group)).await?;
+    for topic in topic.into_iter().flat_map(|t| [t.to_owned(), format!("{}_{t}", topic::retry_of(group))]) {
         if routed.is_none() {
             routed = context.names.route(&topic).await?;
         }
@@ -122,7 +123,7 @@ async fn clients(context: &Context<'_>, group: &str) -> BTreeMap<MessageQueue, S
     }
     let mut found = BTreeMap::new();
     let Ok(members) = connection::of_group(context, group).await else { return found };
-    let Ok(route) = context.route(&format!("{RETRY_PREFIX}{group}")).await else { return found };
+    let Ok(route) = context.route(&topic::retry_of(group)).await else { return found };
     for member in members.connection_set {
         let host = member.client_id.split('@').next().unwrap_or_default();
         for addr in route.broker_datas.iter().filter_map(addr_of) {
@@ -150,7 +151,7 @@ async fn of_all(context: &mut Context<'_>) -> Outcome {
         "#Diff Total"
     );
     for topic in context.names.topics().await?.topic_list {
-        let Some(group) = topic.strip_prefix(RETRY_PREFIX) else { continue };
+        let Some(group) = topic.strip_prefix(topic::RETRY_PREFIX) else { continue };
         let (tps, diff) = match stats(context, group, None).await {
             Ok(stats) => (stats.consume_tps, total_diff(&stats)),
             Err(_) => (0.0, 0),

@@ -6,9 +6,10 @@ use oxmq_protocol::body::route::{ClusterInfo, TopicRouteData};
 use oxmq_protocol::body::stats::TopicStatsTable;
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::json;
+use oxmq_protocol::message::topic;
 
 use super::{attributes, boolean, number};
-use crate::context::{Context, DLQ_PREFIX, RETRY_PREFIX, addr_of};
+use crate::context::{Context, addr_of};
 use crate::error::AdminError;
 use crate::options::{Given, Opt, flag, one_of, opt, required};
 use crate::{Outcome, put, text};
@@ -241,7 +242,7 @@ pub async fn list(context: &mut Context<'_>, given: &Given) -> Outcome {
     let info = context.names.cluster_info().await?;
     put!(context, "{:<20}  {:<48}  {:<48}\n", "#Cluster Name", "#Topic", "#Consumer Group");
     for topic in topics {
-        if topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX) {
+        if topic::is_retry(&topic) || topic::is_dlq(&topic) {
             continue;
         }
         let (cluster, mut groups) = cluster_and_groups(context, &info, &topic).await.unwrap_or_default();
