@@ -166,10 +166,7 @@ pub fn serve(call: &Call<'_>, out: &mut Outbox) {
     let code = call.head.request_code();
     let found = route(code).filter(|r| r.ports == Ports::All || call.conn.port_tag() == 0);
     let Some(route) = found else {
-        // The blank at the start is Apache's.
-        let remark = format!(" request type {} not supported", code.0);
-        return Reply::because(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark)
-            .write(call.head, serialize, out);
+        return Reply::unsupported(code).write(call.head, serialize, out);
     };
     match (route.handler, route.lane) {
         (Handler::Hot(handle), _) => handle(call, out),

@@ -109,11 +109,7 @@ impl Service for Front {
     fn request(&self, conn: &Conn, req: Request<'_>, out: &mut Outbox) {
         let head = &req.head;
         let (Ok(reply) | Err(reply)) = match route(head.request_code()) {
-            // The blank at the start is Apache's.
-            None => {
-                let remark = format!(" request type {} not supported", head.code);
-                Err(Reply::because(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark))
-            }
+            None => Err(Reply::unsupported(head.request_code())),
             Some(Route { lane: Lane::Inline, handle, .. }) => {
                 handle(&Call { namesrv: &self.namesrv, conn, head, body: req.body })
             }

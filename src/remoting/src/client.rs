@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use oxmq_base::clock::{SharedClock, SystemClock};
 use oxmq_base::config::{NettyClientConfig, TlsConfig};
-use oxmq_protocol::code::{RequestCode, ResponseCode};
+use oxmq_protocol::code::RequestCode;
 use oxmq_protocol::ext::ExtWriter;
 use oxmq_protocol::frame::{FRAME_MAX_DEFAULT, Head, SerializeType};
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::frame_task::FrameTask;
 use crate::registry::Registry;
+use crate::reply::Reply;
 use crate::server::{IDLE_DEFAULT, Request, STALL_DEFAULT, Service, WRITE_BUFFER_LIMIT_DEFAULT, sweep};
 use crate::tls::{TlsClient, TlsError};
 use crate::{CallError, Conn, Connection, Outbox, OwnedFrame, write_frame};
@@ -329,10 +330,7 @@ struct Refuse;
 
 impl Service for Refuse {
     fn request(&self, _conn: &Conn, req: Request<'_>, out: &mut Outbox) {
-        let remark = format!(" request type {} not supported", req.head.code);
-        let code = ResponseCode::REQUEST_CODE_NOT_SUPPORTED;
-        let head = Head::response(SerializeType::Json, code, req.head.opaque, Some(&remark));
-        write_frame(out.buf(), &head, |_| {}, &[]);
+        Reply::unsupported(req.head.request_code()).write(&req.head, SerializeType::Json, out);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use oxmq_protocol::body::register::BodyError;
-use oxmq_protocol::code::ResponseCode;
+use oxmq_protocol::code::{RequestCode, ResponseCode};
 use oxmq_protocol::ext::FieldError;
 use oxmq_protocol::frame::{self, Head, HeaderView, SerializeType};
 use oxmq_protocol::json;
@@ -52,6 +52,12 @@ impl Reply {
     /// SYSTEM_ERROR (1): producers try another broker.
     pub fn system_error(remark: impl Into<String>) -> Self {
         Self::because(ResponseCode::SYSTEM_ERROR, remark)
+    }
+
+    /// REQUEST_CODE_NOT_SUPPORTED (3), for a code that nobody serves. The blank at the start is Apache's.
+    pub fn unsupported(code: RequestCode) -> Self {
+        let remark = format!(" request type {} not supported", code.0);
+        Self::because(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark)
     }
 
     /// Adds a header field.
