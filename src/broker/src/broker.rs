@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use arc_swap::ArcSwap;
 use oxmq_base::clock::SharedClock;
@@ -110,8 +110,6 @@ pub struct Broker {
     /// Told when files of `config/` must be written.
     pub persist: Notify,
     pub(crate) turn: AtomicI32,
-    /// Sends refused because the store is read-only; shown by 28.
-    pub poisoned_sends: AtomicU32,
 }
 
 impl std::fmt::Debug for Broker {
@@ -144,6 +142,12 @@ impl Broker {
             self.persist.notify_one();
         }
         group
+    }
+
+    /// Messages were stored in a topic, as records of so many bytes together: what the figures and rates count.
+    pub fn stored(&self, topic: &str, messages: usize, bytes: usize) {
+        self.figures.put(messages, bytes);
+        self.rates.put(topic, messages as u64);
     }
 
     /// The topics have changed: nameservers hear of it at once, and the file is written soon.
@@ -192,7 +196,6 @@ impl Broker {
 
     /// The answer while the store is read-only after a failed write.
     pub fn poisoned(&self) -> Reply {
-        self.poisoned_sends.fetch_add(1, Ordering::Relaxed);
         let cause = self.store.poisoned();
         let cause = cause.as_deref().unwrap_or("a write to the disk failed");
         Reply::because(

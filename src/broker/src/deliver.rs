@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oxmq_protocol::message::{RecordView, names, properties, sysflag, topic};
+use oxmq_protocol::message::{RecordView, names, properties, topic};
 use oxmq_store::{AppendError, Draft, PullLimits, PullStatus, Queue, TagsCode};
 
 use crate::Broker;
@@ -186,7 +186,7 @@ fn deliver<'r>(broker: &Broker, record: &RecordView<'r>) -> Result<(), (&'r str,
         topic: name,
         queue_id,
         flag: record.flag(),
-        sys_flag: record.sys_flag() & !(sysflag::BORN_HOST_V6 | sysflag::STORE_HOST_V6),
+        sys_flag: record.sys_flag(),
         born_ts: record.born_timestamp(),
         born_host: record.born_host(),
         store_host: broker.identity.store_host,
@@ -199,7 +199,6 @@ fn deliver<'r>(broker: &Broker, record: &RecordView<'r>) -> Result<(), (&'r str,
     };
     let queue = broker.store.queue(name, queue_id);
     let appended = broker.store.append(&queue, &draft).map_err(|error| (name, error))?;
-    broker.figures.put(1, appended.size as usize);
-    broker.rates.put(name, 1);
+    broker.stored(name, 1, appended.size as usize);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32};
+use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -228,7 +228,6 @@ fn assemble(
         register: Notify::new(),
         persist: Notify::new(),
         turn: AtomicI32::new(0),
-        poisoned_sends: AtomicU32::new(0),
         identity,
         serialize,
         boot_ms,

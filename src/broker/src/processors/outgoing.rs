@@ -130,7 +130,7 @@ pub fn detour(
     real_topic: &str,
     real_queue_id: i32,
 ) -> Option<Detour> {
-    if delay_level <= 0 || levels.is_empty() {
+    if delay_level <= 0 {
         return None;
     }
     let level = delay_level.min(levels.last());
@@ -190,6 +190,13 @@ pub fn refuse_unbuilt(
         ));
     }
     Ok(())
+}
+
+/// How often a message may be retried: as the client says, or else as the group's configuration does.
+pub fn retries_max(client_version: i32, asked: Option<i32>, group_max: i32) -> i32 {
+    /// Ordinal of the first version whose clients say it.
+    const V3_4_9: i32 = 121;
+    asked.filter(|_| client_version >= V3_4_9).unwrap_or(group_max)
 }
 
 /// Whether the topic is that of a group's retries, and then which group's.

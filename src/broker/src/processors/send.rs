@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use oxmq_protocol::Raw;
@@ -24,9 +23,6 @@ use crate::processors::outgoing::{self, Found, Priority};
 use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply, send_late};
 use crate::services::topics::perm;
-
-/// Ordinal of V3_4_9: since then clients say how often a message may be retried.
-const V3_4_9: i32 = 121;
 
 /// `timerMaxDelaySec`'s default in ms, for the remark that refuses a timer message.
 const TIMER_MAX_MS: i64 = 259_200_000;
@@ -210,9 +206,12 @@ fn create(
     Ok(topic)
 }
 
-/// Some queue of the topic, for senders that leave the choice to the broker.
-fn any_queue(call: &Call<'_>, queues: i32) -> i32 {
-    call.broker.turn().rem_euclid(queues.max(1))
+/// The queue that is asked for, or some queue of the topic for senders that leave the choice to the broker.
+fn queue_of(call: &Call<'_>, header: &SendV2<'_>, topic: &TopicConfig) -> i32 {
+    match header.queue_id {
+        id if id >= 0 => id,
+        _ => call.broker.turn().rem_euclid(topic.write_queue_nums.max(1)),
+    }
 }
 
 fn send_one<'s>(
@@ -224,8 +223,7 @@ fn send_one<'s>(
     let broker = call.broker;
     let sent_topic = header.topic.to_str();
     let topic = check(call, settings, header, &sent_topic)?;
-    let mut queue_id =
-        if header.queue_id < 0 { any_queue(call, topic.write_queue_nums) } else { header.queue_id };
+    let mut queue_id = queue_of(call, header, &topic);
 
     let found = take_properties(header.properties, scratch);
     let mut uniq_key = found.uniq_key;
@@ -283,13 +281,10 @@ fn send_one<'s>(
     properties::append(props, names::MSG_REGION, settings.broker.region_id.as_bytes());
     properties::append(props, names::TRACE_ON, if settings.broker.trace_on { b"true" } else { b"false" });
     properties::append(props, names::CLUSTER, broker.identity.cluster.as_bytes());
-    // The key's place moves only if a pair before it is replaced, which `set` below would do; remember it by value.
-    let key_len = uniq_key.1 - uniq_key.0;
-
     let detour = outgoing::detour(props, delay_level, &broker.levels, &name, queue_id);
     if detour.is_some() {
+        // Replacing a pair before the key has moved it.
         uniq_key = locate(props, names::UNIQ_KEY);
-        debug_assert_eq!(uniq_key.1 - uniq_key.0, key_len);
     }
     let (store_topic, store_queue, tags_code) = match detour {
         Some(d) => (topic::SCHEDULE, d.queue_id, TagsCode::DeliverAt { delay_ms: d.delay_ms }),
@@ -303,7 +298,7 @@ fn send_one<'s>(
         flag: header.flag,
         sys_flag: sys_flag(header.sys_flag, &topic),
         born_ts: header.born_ts,
-        born_host: plain_address(call.conn.peer()),
+        born_host: call.conn.peer(),
         store_host: broker.identity.store_host,
         reconsume_times,
         prepared_tx_offset: 0,
@@ -313,8 +308,7 @@ fn send_one<'s>(
         no_queue: false,
     };
     let appended = broker.store.append(&queue, &draft).map_err(|e| broker.append_error(&e))?;
-    broker.figures.put(1, appended.size as usize);
-    broker.rates.put(queue.topic(), 1);
+    broker.stored(queue.topic(), 1, appended.size as usize);
 
     scratch.ids.clear();
     id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
@@ -329,21 +323,25 @@ fn send_one<'s>(
     })
 }
 
-/// The stored sysFlag: the bits that say how hosts are laid out are the store's to set, and what got here as an ordinary
-/// message is one.
+/// The stored sysFlag: what got here as an ordinary message is one.
 fn sys_flag(sent: i32, topic: &TopicConfig) -> i32 {
     let multi = if topic.topic_filter_type == "MULTI_TAG" { sysflag::MULTI_TAGS } else { 0 };
     let half = if sysflag::takes_queue_unit(sent) { 0 } else { sysflag::TRANSACTION_ROLLBACK };
-    (sent | multi) & !(sysflag::BORN_HOST_V6 | sysflag::STORE_HOST_V6 | half)
+    (sent | multi) & !half
 }
 
 fn take_properties(sent: Option<Raw<'_>>, scratch: &mut Scratch) -> Found {
-    scratch.sent.clear();
+    unescape(sent, &mut scratch.sent);
     scratch.stored.clear();
-    if let Some(raw) = sent {
-        raw.append_to(&mut scratch.sent);
-    }
     outgoing::take_over(&scratch.sent, &mut scratch.stored)
+}
+
+/// A header's property string as it is stored, in place of what `out` held.
+fn unescape(sent: Option<Raw<'_>>, out: &mut Vec<u8>) {
+    out.clear();
+    if let Some(raw) = sent {
+        raw.append_to(out);
+    }
 }
 
 /// Where the value of a property is.
@@ -370,8 +368,7 @@ fn to_dead_letters(
         let remark = format!("subscription group not exist, {group} {FAQ}");
         return Err(Reply::because(Code::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
     };
-    let max =
-        header.max_reconsume_times.filter(|_| call.head.version >= V3_4_9).unwrap_or(config.retry_max_times);
+    let max = outgoing::retries_max(call.head.version, header.max_reconsume_times, config.retry_max_times);
     Ok(reconsume_times > max || broker.locks.holds_any(group))
 }
 
@@ -384,8 +381,7 @@ fn send_batch<'s>(
     let broker = call.broker;
     let name = header.topic.to_str();
     let topic = check(call, settings, header, &name)?;
-    let queue_id =
-        if header.queue_id < 0 { any_queue(call, topic.write_queue_nums) } else { header.queue_id };
+    let queue_id = queue_of(call, header, &topic);
     if name.len() > topic::TOPIC_LEN_MAX {
         let remark = format!("message topic length too long {}", name.len());
         return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark).into());
@@ -399,17 +395,12 @@ fn send_batch<'s>(
     if call.body.len() > settings.store.max_message_size as usize {
         return Err(broker.illegal_message().into());
     }
-    let wait = found_no_wait(header.properties);
+    unescape(header.properties, &mut scratch.sent);
+    let wait = !properties::get(&scratch.sent, names::WAIT).is_some_and(|w| w.eq_ignore_ascii_case(b"false"));
     let queue = broker.store.queue(&name, queue_id);
     let sys_flag = sys_flag(header.sys_flag, &topic);
-    if queue.is_batch() {
-        scratch.sent.clear();
-        if let Some(raw) = header.properties {
-            raw.append_to(&mut scratch.sent);
-        }
-        if locate(&scratch.sent, names::UNIQ_KEY) != (0, 0) {
-            return send_inner(call, header, &queue, sys_flag, wait, scratch);
-        }
+    if queue.is_batch() && properties::get(&scratch.sent, names::UNIQ_KEY).is_some() {
+        return send_inner(call, header, &queue, sys_flag, wait, scratch);
     }
     let mut drafts = Vec::new();
     for entry in batch::iter(call.body) {
@@ -426,7 +417,7 @@ fn send_batch<'s>(
             flag: entry.flag,
             sys_flag,
             born_ts: header.born_ts,
-            born_host: plain_address(call.conn.peer()),
+            born_host: call.conn.peer(),
             store_host: broker.identity.store_host,
             reconsume_times: header.reconsume_times.unwrap_or(0),
             prepared_tx_offset: 0,
@@ -442,8 +433,7 @@ fn send_batch<'s>(
     scratch.appended.clear();
     broker.store.append_batch(&queue, &drafts, &mut scratch.appended).map_err(|e| broker.append_error(&e))?;
     let bytes = scratch.appended.iter().map(|a| a.size as usize).sum();
-    broker.figures.put(drafts.len(), bytes);
-    broker.rates.put(queue.topic(), drafts.len() as u64);
+    broker.stored(queue.topic(), drafts.len(), bytes);
 
     scratch.ids.clear();
     for (i, appended) in scratch.appended.iter().enumerate() {
@@ -492,7 +482,7 @@ fn send_inner<'s>(
         flag: header.flag,
         sys_flag,
         born_ts: header.born_ts,
-        born_host: plain_address(call.conn.peer()),
+        born_host: call.conn.peer(),
         store_host: broker.identity.store_host,
         reconsume_times: header.reconsume_times.unwrap_or(0),
         prepared_tx_offset: 0,
@@ -502,8 +492,7 @@ fn send_inner<'s>(
         no_queue: false,
     };
     let appended = broker.store.append_inner(queue, &draft, count).map_err(|e| broker.append_error(&e))?;
-    broker.figures.put(usize::from(count), appended.size as usize);
-    broker.rates.put(queue.topic(), u64::from(count));
+    broker.stored(queue.topic(), usize::from(count), appended.size as usize);
     scratch.ids.clear();
     id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
     Ok(Stored {
@@ -515,13 +504,6 @@ fn send_inner<'s>(
         inner: true,
         wait,
     })
-}
-
-/// Whether the batch's own properties let the sender wait.
-fn found_no_wait(sent: Option<Raw<'_>>) -> bool {
-    let Some(sent) = sent else { return true };
-    let sent = sent.to_str();
-    !properties::get_str(sent.as_bytes(), names::WAIT).is_some_and(|w| w.eq_ignore_ascii_case("false"))
 }
 
 /// Answers at once, or when the disk has it.
@@ -579,9 +561,4 @@ fn answer_when_durable(call: &Call<'_>, settings: &Settings, stored: &Stored<'_>
             send_late(&conn, frame);
         }),
     );
-}
-
-/// A peer's address as records store it: an IPv4 client of an IPv6 socket is an IPv4 client.
-pub fn plain_address(peer: SocketAddr) -> SocketAddr {
-    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }

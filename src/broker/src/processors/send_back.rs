@@ -13,9 +13,6 @@ use crate::processors::outgoing;
 use crate::reply::{Answer, FAQ, Reply};
 use crate::services::topics::perm;
 
-/// Ordinal of V3_4_9: since then clients say how often a message may be retried.
-const V3_4_9: i32 = 121;
-
 /// Serves code 36.
 pub fn handle(call: &Call<'_>) -> Answer {
     let broker = call.broker;
@@ -62,8 +59,7 @@ pub fn handle(call: &Call<'_>) -> Answer {
         properties::append(&mut props, names::ORIGIN_MESSAGE_ID, &text);
     }
 
-    let max =
-        header.max_reconsume_times.filter(|_| call.head.version >= V3_4_9).unwrap_or(group.retry_max_times);
+    let max = outgoing::retries_max(call.head.version, header.max_reconsume_times, group.retry_max_times);
     let dead = record.reconsume_times() >= max || header.delay_level < 0;
     let (name, queue_id, level) = if dead {
         let name = topic::dlq_of(&header.group);
@@ -89,7 +85,7 @@ pub fn handle(call: &Call<'_>) -> Answer {
         topic: store_topic,
         queue_id: store_queue,
         flag: record.flag(),
-        sys_flag: record.sys_flag() & !(sysflag::BORN_HOST_V6 | sysflag::STORE_HOST_V6),
+        sys_flag: record.sys_flag(),
         born_ts: record.born_timestamp(),
         born_host: record.born_host(),
         store_host: broker.identity.store_host,

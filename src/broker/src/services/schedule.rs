@@ -1,8 +1,11 @@
 //! The delay levels of messages.
 
+use oxmq_base::config::delay_levels_ms;
+
 /// What `messageDelayLevel` says: how long each level delays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Levels {
+    /// Never empty.
     delays_ms: Vec<i64>,
 }
 
@@ -12,9 +15,9 @@ pub const LEVELS_MAX: usize = 1024;
 /// Why a `messageDelayLevel` cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LevelsError {
-    /// Not a number with a unit.
-    #[error("delay {0:?} is not a number and one of s, m, h, d")]
-    Delay(String),
+    /// Not numbers with their units.
+    #[error("{0:?} is not a list of numbers with one of s, m, h, d each")]
+    Delays(String),
     /// More than [`LEVELS_MAX`].
     #[error("more than {LEVELS_MAX} delay levels")]
     TooMany,
@@ -23,19 +26,13 @@ pub enum LevelsError {
 impl Levels {
     /// Reads `1s 5s 10s …`: a whole number and s, m, h or d each, separated by blanks.
     pub fn parse(text: &str) -> Result<Self, LevelsError> {
-        let delays_ms =
-            text.split(' ').filter(|part| !part.is_empty()).map(delay_ms).collect::<Result<Vec<_>, _>>()?;
+        let delays_ms = delay_levels_ms(text).ok_or_else(|| LevelsError::Delays(text.to_owned()))?;
         if delays_ms.len() > LEVELS_MAX { Err(LevelsError::TooMany) } else { Ok(Levels { delays_ms }) }
     }
 
     /// The last level, 18 by default.
     pub fn last(&self) -> i32 {
         self.delays_ms.len() as i32
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.delays_ms.is_empty()
     }
 
     /// How long a level delays, in ms; 1 s for one that does not exist. Java: `computeDeliverTimestamp`.
@@ -50,20 +47,6 @@ impl Levels {
     }
 }
 
-fn delay_ms(text: &str) -> Result<i64, LevelsError> {
-    let wrong = || LevelsError::Delay(text.to_owned());
-    let (number, unit) = text.split_at_checked(text.len() - 1).ok_or_else(wrong)?;
-    let unit_ms = match unit {
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit_ms).filter(|ms| *ms >= 0).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +59,7 @@ mod tests {
             (levels.last(), levels.delay_ms(2), levels.delay_ms(0), levels.delay_ms(5)),
             (4, 120_000, 1000, 1000)
         );
-        for bad in ["1", "s", "1x", "-1s", "é", "99999999999999999d"] {
+        for bad in ["", "1", "s", "1x", "-1s", "é", "99999999999999999d"] {
             assert!(Levels::parse(bad).is_err(), "{bad}");
         }
     }
