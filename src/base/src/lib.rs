@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod dirs;
+pub mod disk;
 pub mod error;
 pub mod java;
 pub mod names;

@@ -2,34 +2,40 @@
 //! previous copy stays as `.bak` and is what a damaged file falls back to.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::disk::{Disk, RealDisk};
 
 /// Replaces `path` by `bytes`; when this returns, they survive kill -9 and a power cut. The copy before is kept
 /// as `<path>.bak`, as Apache names it. Two callers must not save one path at a time.
 pub fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    save_on(&RealDisk, path, bytes)
+}
+
+/// The same on another disk.
+pub fn save_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(dir)?;
+    disk.create_dir_all(dir)?;
     let tmp = with_suffix(path, ".tmp");
-    let mut file = File::create(&tmp)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
+    write_synced(disk, &tmp, bytes)?;
     // A link, not a rename: at every instant there is a file under the real name.
     let bak = with_suffix(path, ".bak");
     if path.exists() {
         let link = with_suffix(path, ".bak.tmp");
-        remove_if_there(&link)?;
-        if fs::hard_link(path, &link).is_ok() {
-            fs::rename(&link, &bak)?;
-        } else {
-            fs::copy(path, &link)?;
-            File::open(&link)?.sync_all()?;
-            fs::rename(&link, &bak)?;
+        remove_if_there(disk, &link)?;
+        if disk.hard_link(path, &link).is_err() {
+            write_synced(disk, &link, &fs::read(path)?)?;
         }
+        disk.rename(&link, &bak)?;
     }
-    fs::rename(&tmp, path)?;
-    sync_dir(dir)
+    disk.rename(&tmp, path)?;
+    disk.sync_dir(dir)
+}
+
+fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    disk.write(path, bytes)?;
+    disk.open(path, false)?.sync()
 }
 
 /// The newest copy of `path` that `valid` accepts: the file, else its `.bak`. `None` when neither exists. When
@@ -68,8 +74,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }

@@ -22,7 +22,6 @@ mod flush;
 pub mod format;
 mod house;
 mod index;
-pub mod io;
 mod lock;
 mod mapped;
 mod options;
@@ -37,6 +36,8 @@ mod store;
 pub use api::{
     Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, PullStatus, StoreListener, TagsCode,
 };
+pub use oxmq_base::disk as io;
+
 pub use error::{AppendError, FlushError, OpenError, RecoverError};
 pub use index::{IndexFound, IndexQuery};
 pub use options::{FlushMode, IndexOptions, PullPolicy, StoreOptions, memory_bytes};

@@ -29,12 +29,12 @@ impl Core {
             }
             // Out of the list first: who holds slices keeps the map, nobody gets new ones.
             self.log.forget_first(&path);
-            std::fs::remove_file(&path)?;
+            self.options.disk.remove_file(&path)?;
             removed.log_files += 1;
             tracing::info!(file = %path.display(), "removed an expired log file");
         }
         if removed.log_files > 0 {
-            crate::persist::sync_dir(&self.log.dir)?;
+            self.options.disk.sync_dir(&self.log.dir)?;
             for queue in self.queues.all() {
                 removed.queue_files += self.remove_queue_files(&queue)?;
             }
@@ -55,7 +55,7 @@ impl Core {
             let path = self.files.path(queue, first);
             queue.first.store(next, Ordering::Release);
             self.files.forget(queue);
-            std::fs::remove_file(&path)?;
+            self.options.disk.remove_file(&path)?;
             n += 1;
             tracing::debug!(file = %path.display(), bytes = self.files.file_bytes(queue), "removed");
         }

@@ -321,7 +321,7 @@ impl Store {
             let abort = core.options.file("abort");
             if result.is_ok()
                 && index.is_ok()
-                && let Err(error) = std::fs::remove_file(&abort)
+                && let Err(error) = core.options.disk.remove_file(&abort)
             {
                 tracing::warn!(file = %abort.display(), %error, "remove");
             }
@@ -360,11 +360,11 @@ impl Core {
             storable |= queue.storable;
         }
         for root in [&self.files.root, &self.files.batch_root].into_iter().filter(|_| storable) {
-            match std::fs::remove_dir_all(root.join(topic)) {
+            match self.options.disk.remove_dir_all(&root.join(topic)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
-            crate::persist::sync_dir(root).or_else(|e| match e.kind() {
+            self.options.disk.sync_dir(root).or_else(|e| match e.kind() {
                 io::ErrorKind::NotFound => Ok(()),
                 _ => Err(e),
             })?;

@@ -249,7 +249,7 @@ impl Log {
 
     /// Makes the file that begins at `base`.
     pub(crate) fn create(&self, base: u64) -> io::Result<Arc<MappedFile>> {
-        std::fs::create_dir_all(&self.dir)?;
+        self.disk.create_dir_all(&self.dir)?;
         let len = usize::try_from(self.file_len).map_err(|_| io::ErrorKind::FileTooLarge)?;
         MappedFile::create(&self.dir.join(name::of(base)), len, &self.disk)
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::format::index::{self, ENTRY, HEADER, Header, Layout};
@@ -23,6 +23,18 @@ pub(super) struct IndexFile {
     allocated: u32,
     /// Not all of it is on the disk.
     dirty: bool,
+}
+
+/// A file that has to be synced.
+pub(super) struct Dirty {
+    path: PathBuf,
+    file: Arc<File>,
+}
+
+impl Dirty {
+    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        disk.sync_file(&self.path, &self.file)
+    }
 }
 
 impl IndexFile {
@@ -53,7 +65,7 @@ impl IndexFile {
                 Ok(file)
             }
             Err(e) => {
-                let _ = std::fs::remove_file(path);
+                let _ = disk.remove_file(path);
                 Err(e)
             }
         }
@@ -119,8 +131,9 @@ impl IndexFile {
     }
 
     /// What has to be synced, if anything.
-    pub(super) fn take_dirty(&mut self) -> Option<Arc<File>> {
+    pub(super) fn take_dirty(&mut self) -> Option<Dirty> {
         self.write_header();
-        std::mem::take(&mut self.dirty).then(|| Arc::clone(self.table.file()))
+        std::mem::take(&mut self.dirty)
+            .then(|| Dirty { path: self.path().to_path_buf(), file: Arc::clone(self.table.file()) })
     }
 }

@@ -7,6 +7,7 @@ use super::file::IndexFile;
 use super::{Builder, Index};
 use crate::commitlog::Log;
 use crate::format::index::{self, Layout};
+use crate::io::Disk;
 use crate::options::StoreOptions;
 
 /// Suffix of the folder beside `index` that damaged files are moved to.
@@ -36,23 +37,23 @@ impl Index {
                     let follows = files.last().is_none_or(|f| f.header().end_phy <= end);
                     if !file.has_entries() || !kept || end as u64 >= log.written() {
                         tracing::info!(file = %path.display(), "index file behind the checkpoint or the log: made again");
-                        remove(path);
+                        remove(&*options.disk, path);
                     } else if !follows || !begins_record(log, end) {
-                        set_aside(&options.root, path);
+                        set_aside(options, path);
                     } else {
                         files.push(file);
                         continue;
                     }
                 }
-                Ok(None) => set_aside(&options.root, path),
+                Ok(None) => set_aside(options, path),
                 Err(error) => {
                     tracing::error!(file = %path.display(), %error, "open an index file");
-                    set_aside(&options.root, path);
+                    set_aside(options, path);
                 }
             }
             break;
         }
-        rest.for_each(|path| remove(path));
+        rest.for_each(|path| remove(&*options.disk, path));
         let mut builder = Builder { at: log.min_phy(), ..Builder::default() };
         if let Some(end) = files.last().map(|f| f.header().end_phy)
             && end as u64 >= builder.at
@@ -99,23 +100,25 @@ fn begins_record(log: &Log, phy: i64) -> bool {
     phy < log.min_phy() || log.record_size(phy, log.written()).is_some()
 }
 
-fn set_aside(root: &Path, path: &Path) {
-    let to = root.join(DAMAGED);
-    let moved = std::fs::create_dir_all(&to)
-        .and_then(|()| std::fs::rename(path, to.join(path.file_name().unwrap_or_default())));
+fn set_aside(options: &StoreOptions, path: &Path) {
+    let to = options.root.join(DAMAGED);
+    let disk = &options.disk;
+    let moved = disk
+        .create_dir_all(&to)
+        .and_then(|()| disk.rename(path, &to.join(path.file_name().unwrap_or_default())));
     match moved {
         Ok(()) => {
             tracing::warn!(file = %path.display(), to = %to.display(), "index file does not fit: made again")
         }
         Err(error) => {
             tracing::error!(file = %path.display(), %error, "move a damaged index file");
-            remove(path);
+            remove(&*options.disk, path);
         }
     }
 }
 
-fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
+fn remove(disk: &dyn Disk, path: &Path) {
+    if let Err(error) = disk.remove_file(path) {
         tracing::error!(file = %path.display(), %error, "remove an index file");
     }
 }

@@ -11,7 +11,6 @@ mod keys;
 mod load;
 mod query;
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +55,7 @@ struct Builder {
     /// Of the run being walked; kept for its memory.
     keys: Vec<Key>,
     /// Full files to be synced, oldest first, with the store time of their last record.
-    full: Vec<(Arc<File>, i64)>,
+    full: Vec<(file::Dirty, i64)>,
     /// A full file could not be synced: the checkpoint keeps naming the one before.
     unsynced: bool,
 }
@@ -129,7 +128,7 @@ impl Index {
                     {
                         builder.full.push((dirty, full.header().end_ts));
                     }
-                    std::fs::create_dir_all(&self.dir)?;
+                    self.disk.create_dir_all(&self.dir)?;
                     let path = self.dir.join(next_name(files.last(), now_ms()));
                     files.push(IndexFile::create(&path, self.layout, end, &self.disk)?);
                     continue;
@@ -162,7 +161,7 @@ impl Index {
                     _ => return,
                 }
             };
-            match std::fs::remove_file(gone.path()) {
+            match self.disk.remove_file(gone.path()) {
                 Ok(()) => tracing::info!(file = %gone.path().display(), "removed an expired index file"),
                 Err(error) => tracing::warn!(file = %gone.path().display(), %error, "remove an index file"),
             }
@@ -248,9 +247,9 @@ impl Core {
         }
         self.sync_full(index)?;
         let dirty: Vec<_> = index.files.write().iter_mut().filter_map(IndexFile::take_dirty).collect();
-        dirty.iter().try_for_each(|file| file.sync_data())?;
+        dirty.iter().try_for_each(|file| file.sync(&*index.disk))?;
         if !dirty.is_empty() {
-            crate::persist::sync_dir(&index.dir)?;
+            index.disk.sync_dir(&index.dir)?;
         }
         Ok(())
     }
@@ -259,7 +258,7 @@ impl Core {
     fn sync_full(&self, index: &Index) -> io::Result<()> {
         let full = std::mem::take(&mut index.builder.lock().full);
         for (file, ts) in full {
-            let synced = file.sync_data().and_then(|()| crate::persist::sync_dir(&index.dir));
+            let synced = file.sync(&*index.disk).and_then(|()| index.disk.sync_dir(&index.dir));
             let mut builder = index.builder.lock();
             // A later file must not vouch for this one.
             builder.unsynced |= synced.is_err();

@@ -71,18 +71,14 @@ impl MappedFile {
     /// Makes a file of `len` bytes, durably, and maps it, nothing published. Never takes one that is there already: it
     /// could be somebody's.
     pub(crate) fn create(path: &Path, len: usize, disk: &Arc<dyn Disk>) -> io::Result<Arc<Self>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let make = || {
-            file.set_len(len as u64)?;
-            file.sync_all()?;
-            path.parent().map_or(Ok(()), crate::persist::sync_dir)?;
-            file.try_clone()
-        };
-        match make() {
-            Ok(file) => Self::map(file, path, len, 0, disk),
+        let file = disk.create_new(path, len as u64)?;
+        let durable =
+            disk.sync_file(path, &file).and_then(|()| path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)));
+        match durable {
+            Ok(()) => Self::map(file, path, len, 0, disk),
             Err(e) => {
                 // So that the next attempt can make it.
-                let _ = std::fs::remove_file(path);
+                let _ = disk.remove_file(path);
                 Err(e)
             }
         }
@@ -205,7 +201,11 @@ impl MappedFile {
     pub(crate) fn sync(&self, from: usize, to: usize) -> io::Result<()> {
         self.disk.before_sync(&self.path)?;
         let to = to.min(self.len);
-        if from < to { self.map.flush_range(from, to - from) } else { Ok(()) }
+        if from < to {
+            self.map.flush_range(from, to - from)?;
+            self.disk.synced(&self.path, from as u64, to as u64);
+        }
+        Ok(())
     }
 
     /// True when the pages of `from..to` are in memory, as far as the kernel tells.

@@ -32,11 +32,9 @@ impl MappedTable {
 
     /// Makes a file of `len` zeros, all of them a hole.
     pub(crate) fn create(path: &Path, len: usize, disk: &Arc<dyn Disk>) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let made = file
-            .set_len(len as u64)
-            .and_then(|()| Self::map(Arc::new(file), path.to_path_buf(), Arc::clone(disk)));
-        made.inspect_err(|_| drop(std::fs::remove_file(path)))
+        let file = disk.create_new(path, len as u64)?;
+        let made = Self::map(Arc::new(file), path.to_path_buf(), Arc::clone(disk));
+        made.inspect_err(|_| drop(disk.remove_file(path)))
     }
 
     fn map(file: Arc<File>, path: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Self> {

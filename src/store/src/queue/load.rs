@@ -108,7 +108,7 @@ impl Queue {
             let len = entry.metadata()?.len();
             if len == 0 {
                 // Made, and not yet extended, when the process ended.
-                fs::remove_file(entry.path())?;
+                files.disk.remove_file(&entry.path())?;
             } else if len != files.file_bytes(self) || base % files.file_bytes(self) != 0 {
                 tracing::error!(file = %entry.path().display(), len, "consume queue file has not the configured length");
                 return Ok(None);
@@ -134,7 +134,7 @@ impl Queue {
             };
             let base = (base / self.unit_bytes()) as i64;
             if base >= end && base != first {
-                fs::remove_file(&path)?;
+                files.disk.remove_file(&path)?;
             } else if end < base + files.file_units(self) {
                 let file = files.disk.open(&path, false)?;
                 let at = (end - base).max(0) as u64 * self.unit_bytes();
@@ -155,7 +155,7 @@ impl Queue {
     /// Removes all files: the queue is empty.
     pub(crate) fn drop_files(&self, files: &QueueFiles) -> io::Result<()> {
         files.forget(self);
-        match fs::remove_dir_all(files.dir(self)) {
+        match files.disk.remove_dir_all(&files.dir(self)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }

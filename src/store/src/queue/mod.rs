@@ -320,7 +320,7 @@ impl Queue {
             let dir = files.dir(self);
             let root = files.root_of(self);
             for dir in [Some(&*dir), dir.parent(), Some(root), root.parent()].into_iter().flatten() {
-                crate::persist::sync_dir(dir)?;
+                files.disk.sync_dir(dir)?;
             }
         }
         Ok(())

@@ -28,7 +28,6 @@ use crate::index::Index;
 use crate::lock::FolderLock;
 use crate::mapped::MappedFile;
 use crate::options::{FlushMode, StoreOptions};
-use crate::persist::sync_dir;
 use crate::queue::files::QueueFiles;
 use crate::queue::{load, table::QueueTable};
 use crate::store::Store;
@@ -42,13 +41,13 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
         return Err(OpenError::Options("mapped file sizes are too small"));
     }
     let root = &options.root;
-    std::fs::create_dir_all(root).map_err(open_io("make the folder", root))?;
+    options.disk.create_dir_all(root).map_err(open_io("make the folder", root))?;
     let lock_path = options.file("lock");
     let folder = FolderLock::take(&lock_path)
         .map_err(open_io("lock", &lock_path))?
         .ok_or_else(|| OpenError::Locked(root.clone()))?;
     let dir = options.commitlog_dir();
-    std::fs::create_dir_all(&dir).map_err(open_io("make the folder", &dir))?;
+    options.disk.create_dir_all(&dir).map_err(open_io("make the folder", &dir))?;
     let files = log_files(&options)?;
     let path = options.file("checkpoint");
     let checkpoint = CheckpointFile::open(&options.disk, &path).map_err(open_io("read", path))?;
@@ -69,7 +68,7 @@ fn log_files(options: &StoreOptions) -> Result<Vec<(u64, PathBuf)>, OpenError> {
     }
     files.sort();
     if let Some((_, path, 0)) = files.last() {
-        std::fs::remove_file(path).map_err(open_io("remove the empty file", path))?;
+        options.disk.remove_file(path).map_err(open_io("remove the empty file", path))?;
         files.pop();
     }
     let expected = options.commitlog_file_bytes;
@@ -132,8 +131,9 @@ impl Unrecovered {
     pub fn recover(self) -> Result<Store, RecoverError> {
         let Unrecovered { options, clock, folder, files, mut checkpoint, clean, batch_topics } = self;
         let abort = options.file("abort");
-        std::fs::write(&abort, std::process::id().to_string()).map_err(recover_io("write", &abort))?;
-        sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;
+        let pid = std::process::id().to_string();
+        options.disk.write(&abort, pid.as_bytes()).map_err(recover_io("write", &abort))?;
+        options.disk.sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;
 
         let known = checkpoint.now;
         let found = scan::find_end(&options, &files, &known, clean)?;

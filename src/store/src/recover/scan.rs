@@ -1,6 +1,6 @@
 //! Finding the log's end and cutting behind it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,9 @@ use oxmq_protocol::message::record::{self, RecordHead, RecordView};
 use crate::commitlog::LogEnd;
 use crate::error::{RecoverError, recover_io};
 use crate::format::checkpoint::Checkpoint;
-use crate::io::{next_data, zero_range};
+use crate::io::next_data;
 use crate::mapped::MappedFile;
 use crate::options::StoreOptions;
-use crate::persist::sync_dir;
 
 /// What the scan found.
 pub(super) struct Found {
@@ -176,7 +175,7 @@ pub(super) fn cut(
             kept.push((*base, path.clone()));
             continue;
         }
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io())?;
+        let file = File::open(path).map_err(io())?;
         let from = end.saturating_sub(*base);
         let dirty = last_non_zero(&file, from, len).map_err(io())?;
         // A file that holds nothing but begins where the log ends, or holds its end, stays.
@@ -184,23 +183,23 @@ pub(super) fn cut(
             if dirty > from {
                 bytes += dirty - from;
                 save_aside(options, base + from, &file, from, dirty).map_err(io())?;
-                zero_range(&file, from, len - from).map_err(io())?;
-                file.sync_all().map_err(io())?;
+                let file = options.disk.open(path, false).map_err(io())?;
+                file.zero_from(from).and_then(|()| file.sync()).map_err(io())?;
             }
             kept.push((*base, path.clone()));
         } else if dirty > from {
             bytes += dirty - from;
             let aside = aside_dir(options).map_err(io())?.join(format!("{base:020}"));
-            std::fs::rename(path, aside).map_err(io())?;
+            options.disk.rename(path, &aside).map_err(io())?;
         } else {
-            std::fs::remove_file(path).map_err(io())?;
+            options.disk.remove_file(path).map_err(io())?;
         }
     }
     if bytes > 0 {
         tracing::warn!(end, bytes, saved = %aside_path(options).display(), "cut bytes behind the log's end");
     }
     let dir = options.commitlog_dir();
-    sync_dir(&dir).map_err(recover_io("sync", &dir))?;
+    options.disk.sync_dir(&dir).map_err(recover_io("sync", &dir))?;
     Ok((kept, bytes))
 }
 
@@ -234,7 +233,7 @@ fn aside_path(options: &StoreOptions) -> PathBuf {
 
 fn aside_dir(options: &StoreOptions) -> io::Result<PathBuf> {
     let dir = aside_path(options);
-    std::fs::create_dir_all(&dir)?;
+    options.disk.create_dir_all(&dir)?;
     Ok(dir)
 }
 
@@ -243,15 +242,17 @@ fn aside_dir(options: &StoreOptions) -> io::Result<PathBuf> {
 fn save_aside(options: &StoreOptions, position: u64, file: &File, from: u64, to: u64) -> io::Result<()> {
     const MAX: u64 = 256 << 20;
     let path: &Path = &aside_dir(options)?.join(format!("{position:020}"));
-    let out = File::create(path)?;
+    options.disk.write(path, &[])?;
+    let out = options.disk.open(path, false)?;
     let to = to.min(from + MAX);
     let mut buf = vec![0u8; 256 * 1024];
     let mut at = from;
     while at < to {
         let n = buf.len().min((to - at) as usize);
         file.read_exact_at(&mut buf[..n], at)?;
-        out.write_all_at(&buf[..n], at - from)?;
+        out.write_at(at - from, &buf[..n])?;
         at += n as u64;
     }
-    out.sync_all()
+    out.sync()?;
+    options.disk.sync_dir(&aside_path(options))
 }

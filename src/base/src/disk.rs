@@ -1,7 +1,7 @@
-//! The seam between the store and the disk, so that tests put faults in.
+//! The seam between the program and the disk, so that tests put faults in and a simulator crashes it.
 //!
-//! ConsumeQueue files and the checkpoint are read and written through [`DiskFile`]. CommitLog files are mapped;
-//! for those the seam is the two hooks [`Disk::before_sync`] and [`Disk::before_allocate`].
+//! Whatever changes the store's folder goes through a [`Disk`], but for stores to mapped pages: those are seen by
+//! comparing, and reach the disk for certain with [`Disk::before_sync`] and [`Disk::synced`]. What only reads need not.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -31,7 +31,7 @@ pub trait DiskFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Opens files.
+/// Opens files, and changes what is in folders. All but the first two do the real thing unless they are overridden.
 pub trait Disk: Send + Sync {
     /// Opens `path`; with `create`, makes it and its folders where missing.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>>;
@@ -41,9 +41,55 @@ pub trait Disk: Send + Sync {
     fn before_sync(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }
+    /// Called when the mapped pages of bytes `from..to` were synced.
+    fn synced(&self, _path: &Path, _from: u64, _to: u64) {}
     /// Called before blocks are allocated; an error stands for the allocation's.
     fn before_allocate(&self, _path: &Path) -> io::Result<()> {
         Ok(())
+    }
+    /// Makes a file of `len` zeros, to be mapped; an error when there is one.
+    fn create_new(&self, path: &Path, len: u64) -> io::Result<File> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        match file.set_len(len) {
+            Ok(()) => Ok(file),
+            Err(e) => {
+                // So that the next attempt can make it.
+                let _ = std::fs::remove_file(path);
+                Err(e)
+            }
+        }
+    }
+    /// Returns when data and length of a file that was opened elsewhere are on the disk.
+    fn sync_file(&self, _path: &Path, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+    /// Makes or empties the file and writes `bytes`, without syncing.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        std::fs::write(path, bytes)
+    }
+    /// Makes the folder and those above where missing.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)
+    }
+    /// Makes the entries of `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+    /// Gives a file another name, in the place of one that has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+    /// Gives a file a second name.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+    /// Removes a folder with what is in it.
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        std::fs::remove_dir_all(dir)
     }
 }
 
@@ -102,7 +148,7 @@ impl DiskFile for File {
 }
 
 /// Zeros `len` bytes at `at` inside the file: a hole where the file system makes one, else written zeros.
-pub(crate) fn zero_range(file: &File, at: u64, len: u64) -> io::Result<()> {
+pub fn zero_range(file: &File, at: u64, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     if len == 0 {
         return Ok(());
@@ -115,7 +161,7 @@ pub(crate) fn zero_range(file: &File, at: u64, len: u64) -> io::Result<()> {
 }
 
 /// Where the next data begins at or after `at`; `None` when the rest is a hole. File systems without holes answer `at`.
-pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     use rustix::fs::{SeekFrom, seek};
     match seek(file, SeekFrom::Data(at)) {
         Ok(at) => Ok(Some(at)),
@@ -126,7 +172,7 @@ pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
 }
 
 /// Writes `len` zero bytes at `at`.
-pub(crate) fn write_zeros(file: &File, at: u64, len: u64) -> io::Result<()> {
+pub fn write_zeros(file: &File, at: u64, len: u64) -> io::Result<()> {
     static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let end = at + len;
     let mut at = at;
