@@ -4,4 +4,5 @@ pub mod batch_unit;
 pub mod checkpoint;
 pub mod index;
 pub mod name;
+pub mod timer;
 pub mod unit;
