@@ -87,6 +87,10 @@ pub trait Disk: Send + Sync {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }
+    /// Makes later reads of the file come from the disk: forgets the pages that are in memory. Nobody may have it mapped.
+    fn drop_cache(&self, path: &Path) -> io::Result<()> {
+        drop_cache(&File::open(path)?)
+    }
     /// Removes a folder with what is in it.
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
         std::fs::remove_dir_all(dir)
@@ -145,6 +149,12 @@ impl DiskFile for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+/// Pages that are being looked at by somebody else stay for a moment.
+fn drop_cache(file: &File) -> io::Result<()> {
+    use rustix::fs::{Advice, fadvise};
+    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
 }
 
 /// Zeros `len` bytes at `at` inside the file: a hole where the file system makes one, else written zeros.

@@ -11,6 +11,7 @@
 //! the next recovery cuts at the same place.
 
 mod dispatch;
+pub(crate) mod reread;
 mod scan;
 
 use std::path::PathBuf;
@@ -131,6 +132,10 @@ impl Unrecovered {
     pub fn recover(self) -> Result<Store, RecoverError> {
         let Unrecovered { options, clock, folder, files, mut checkpoint, clean, batch_topics } = self;
         let abort = options.file("abort");
+        if !clean {
+            // Before `abort` is written anew: it says whether a sync had failed.
+            reread::forget_unwritten(&options, &files, checkpoint.now.logics_phy.max(0) as u64)?;
+        }
         let pid = std::process::id().to_string();
         options.disk.write(&abort, pid.as_bytes()).map_err(recover_io("write", &abort))?;
         options.disk.sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;

@@ -140,6 +140,51 @@ fn a_failed_sync_poisons() {
     }
 }
 
+/// Remembers which files were to be read anew.
+#[derive(Default)]
+struct Dropping(Mutex<Vec<std::path::PathBuf>>);
+
+impl Disk for Dropping {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        RealDisk.open(path, create)
+    }
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_all(dir)
+    }
+    fn drop_cache(&self, path: &Path) -> io::Result<()> {
+        self.0.lock().unwrap().push(path.to_path_buf());
+        RealDisk.drop_cache(path)
+    }
+}
+
+/// A restart after a failed sync must not believe the page cache, in which the pages look as if they were stored.
+#[test]
+fn a_restart_after_a_failed_sync_reads_the_disk() {
+    for poisoned in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let faulty = Faulty::new("l", if poisoned { 1 } else { i64::MIN / 2 }, false, EIO);
+        let mut options = small(dir.path());
+        options.disk = disk(&faulty);
+        let store = start(options);
+        let queue = store.queue("T", 0);
+        store.append(&queue, &draft(&queue, b"x")).unwrap();
+        assert_eq!(store.flush().is_err(), poisoned);
+        let abort = std::fs::read_to_string(dir.path().join("abort")).unwrap();
+        assert_eq!(abort.contains("poisoned: sync the commit log"), poisoned, "{abort}");
+        drop(store);
+        let again = Arc::new(Dropping::default());
+        let mut options = small(dir.path());
+        options.disk = again.clone();
+        drop(start(options));
+        assert_eq!(again.0.lock().unwrap().len(), usize::from(poisoned));
+        // Once is enough.
+        let mut options = small(dir.path());
+        options.disk = again.clone();
+        drop(start(options));
+        assert_eq!(again.0.lock().unwrap().len(), usize::from(poisoned));
+    }
+}
+
 /// No space for the log: refused, no offset used, and it works again once there is space.
 #[test]
 fn a_full_disk_is_reversible() {
