@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::check_store::{CheckArgs, DumpArgs};
+
 /// RocketMQ's nameserver and broker in one program.
 #[derive(Debug, Parser)]
 #[command(name = "oxmq", version, infer_long_args = true, arg_required_else_help = true)]
@@ -33,6 +35,12 @@ pub enum Role {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Verify a stopped store folder of either broker, read-only: exit code 0 clean, 1 a start repairs it, 2 damage.
+    #[command(name = "check-store")]
+    CheckStore(CheckArgs),
+    /// Show a record, queue units, index entries, a timer slot or the checkpoint of a store folder.
+    #[command(name = "dump")]
+    Dump(DumpArgs),
     /// Write the sample configuration files, or the list of keys.
     #[command(name = "conf", hide = true)]
     Conf {

@@ -2,6 +2,7 @@
 
 mod args;
 mod boot;
+mod check_store;
 mod conf;
 mod logs;
 mod machine;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Role::Broker(args) => run::broker(&args),
         Role::Standalone(args) => run::standalone(&args),
         Role::Admin { args } => run::admin(args),
+        Role::CheckStore(args) => check_store::check_store(&args),
+        Role::Dump(args) => check_store::dump(&args),
         Role::Conf { write, keys } => {
             let samples = write.map_or(Ok(()), |folder| conf::write(&folder));
             let list = keys.map_or(Ok(()), |file| std::fs::write(file, conf::key_list()));

@@ -1,0 +1,289 @@
+//! The whole check, from options to report.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use oxmq_store::format::checkpoint::{self, Checkpoint};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+use crate::config::{self, Config};
+use crate::index::{Index, IndexLayout};
+use crate::log::{self, Log, shown};
+use crate::queues::{Judge, Queues};
+use crate::report::{CheckpointSummary, FORMAT, Kind, OwnSummary, Report};
+use crate::timer;
+
+/// What to check, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `storePathRootDir`.
+    pub root: PathBuf,
+    /// `storePathCommitLog`, a folder or several; the root's `commitlog` where none is given.
+    pub commitlog_dirs: Vec<PathBuf>,
+    /// Headers, lengths, first and last records only.
+    pub fast: bool,
+    /// `mappedFileSizeCommitLog`, where the files do not tell.
+    pub commitlog_file_bytes: Option<u64>,
+    /// Bytes of a ConsumeQueue file, where the files do not tell.
+    pub queue_file_bytes: Option<u64>,
+    /// Bytes of a BatchConsumeQueue file, where the files do not tell.
+    pub batch_queue_file_bytes: Option<u64>,
+    /// `maxHashSlotNum` and `maxIndexNum`, where the files do not tell.
+    pub index: IndexLayout,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The path is no folder.
+    #[error("{0} is not a folder")]
+    NoFolder(PathBuf),
+    /// The folder has nothing of a store.
+    #[error("{0} is not a store folder: it has no commitlog")]
+    NoStore(PathBuf),
+}
+
+/// What a check is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the log: bytes.
+    Log,
+    /// Reading queues: queues.
+    Queues,
+}
+
+/// Who is told how far a check is: stage, done, total.
+pub struct Progress<'a>(Option<&'a mut dyn FnMut(Stage, u64, u64)>);
+
+impl<'a> Progress<'a> {
+    /// Tells `to`.
+    pub fn new(to: &'a mut dyn FnMut(Stage, u64, u64)) -> Self {
+        Self(Some(to))
+    }
+
+    /// Tells nobody.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn tell(&mut self, stage: Stage, done: u64, total: u64) {
+        if let Some(to) = &mut self.0 {
+            to(stage, done, total);
+        }
+    }
+}
+
+/// Checks a folder. Opens nothing for writing and makes nothing.
+pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, CheckError> {
+    let root = &options.root;
+    if !root.is_dir() {
+        return Err(CheckError::NoFolder(root.clone()));
+    }
+    let dirs = match options.commitlog_dirs.is_empty() {
+        true => vec![root.join("commitlog")],
+        false => options.commitlog_dirs.clone(),
+    };
+    if !dirs.iter().any(|d| d.is_dir()) {
+        return Err(CheckError::NoStore(root.clone()));
+    }
+    let mut report = Report {
+        format: FORMAT,
+        root: shown(root),
+        fast: options.fast,
+        live: is_held(&root.join("lock")),
+        abort: root.join("abort").exists(),
+        ..Report::default()
+    };
+    report.log.folders = dirs.iter().map(|d| shown(d)).collect();
+    let checkpoint = read_checkpoint(root, &mut report);
+    let known = config::holes(root, &mut report);
+    let log = Log::list(&dirs, options.commitlog_file_bytes, &mut report);
+    let mut queues =
+        Queues::list(root, options.queue_file_bytes, options.batch_queue_file_bytes, &mut report);
+    let mut index = Index::list(root, options.index, !report.abort, checkpoint.index_ts, &mut report);
+    if options.fast {
+        log::scan_fast(&log, &checkpoint, &known, &mut report);
+        index.headers(&mut report);
+    } else {
+        log::scan(&log, &checkpoint, &known, &mut report, &mut progress, &mut |report, phy, view| {
+            queues.record(phy, view);
+            index.record(phy, view, report);
+        });
+        index.finish(true, &mut report);
+    }
+    let config = Config::read(root, &mut report);
+    let judge = Judge {
+        vouched: vouched(&checkpoint, &report),
+        is_topic: &|name| config.is_topic(name),
+        full: !options.fast,
+        begins: &|phy, topic, queue| {
+            log.record(phy, |view| {
+                (view.topic() == topic && view.queue_id() == queue)
+                    || topic.starts_with(oxmq_protocol::message::topic::LMQ_PREFIX)
+            }) == Some(true)
+        },
+    };
+    queues.judge(&judge, &mut report, &mut progress);
+    config.offsets(&queues, &mut report);
+    timer::check(root, &log, &mut report);
+    checkpoint_fits(&checkpoint, &mut report);
+    foreign(root, &mut report);
+    hand_back(&mut report);
+    report.close();
+    let below = format!("{}/", report.root);
+    for finding in &mut report.findings {
+        if let Some(rest) = finding.path.strip_prefix(&below) {
+            finding.path = rest.to_owned();
+        }
+    }
+    Ok(report)
+}
+
+/// Where a start makes units again: what the checkpoint does not vouch for, after a clean stop of an old Apache nothing.
+fn vouched(checkpoint: &Checkpoint, report: &Report) -> u64 {
+    let logics = checkpoint.logics_phy.max(0) as u64;
+    match (logics, report.abort) {
+        (1.., _) => logics.min(report.log.end),
+        (0, false) => report.log.end,
+        (0, true) => report.log.begin,
+    }
+}
+
+/// Whether a process holds Java's lock (fcntl, byte 0 of the file).
+fn is_held(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let wanted = Flock { start: 0, length: 1, ..Flock::from(FlockType::WriteLock) };
+    matches!(fcntl_getlk(&file, &wanted), Ok(Some(_)))
+}
+
+fn read_checkpoint(root: &Path, report: &mut Report) -> Checkpoint {
+    let path = root.join("checkpoint");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            report.add(Kind::CheckpointMissing, "checkpoint", None, 1, "not there".to_owned());
+            return Checkpoint::default();
+        }
+        Err(e) => {
+            report.add(Kind::Unreadable, "checkpoint", None, 1, e.to_string());
+            return Checkpoint::default();
+        }
+    };
+    if (bytes.len() as u64) < checkpoint::FILE_LEN {
+        let what = format!("{} bytes, {} are usual", bytes.len(), checkpoint::FILE_LEN);
+        report.add(Kind::CheckpointShort, "checkpoint", None, 1, what);
+    }
+    let mut head = [0; checkpoint::LEN];
+    let n = bytes.len().min(head.len());
+    head[..n].copy_from_slice(&bytes[..n]);
+    let read = Checkpoint::decode(&head);
+    if read.own.is_none() && head[64..].iter().any(|b| *b != 0) {
+        let what = "its mark or its CRC is wrong".to_owned();
+        report.add(Kind::CheckpointOwn, "checkpoint", Some(64), 1, what);
+    }
+    report.checkpoint = Some(CheckpointSummary {
+        physic_msg_timestamp: read.physic_ts,
+        logics_msg_timestamp: read.logics_ts,
+        index_msg_timestamp: read.index_ts,
+        master_flushed_offset: read.master_flushed,
+        confirm_phy_offset: read.confirm_phy,
+        logics_physical_offset: read.logics_phy,
+        own: read.own.map(|own| OwnSummary {
+            end: own.end,
+            last_record: own.last_record,
+            durable: own.durable,
+            no_queues: own.no_queues,
+        }),
+    });
+    read
+}
+
+/// Positions and times of the checkpoint against the log.
+fn checkpoint_fits(checkpoint: &Checkpoint, report: &mut Report) {
+    let (end, files) = (report.log.end as i64, report.log.files);
+    if checkpoint.logics_phy > end || checkpoint.logics_phy < 0 {
+        let what = format!("logicsPhysicalOffset {}, the log ends at {end}", checkpoint.logics_phy);
+        report.add(Kind::CheckpointAhead, "checkpoint", Some(40), 1, what);
+    }
+    let last = report.log.last_ms.unwrap_or(0);
+    for (name, at, ts) in [
+        ("physicMsgTimestamp", 0, checkpoint.physic_ts),
+        ("logicsMsgTimestamp", 8, checkpoint.logics_ts),
+        ("indexMsgTimestamp", 16, checkpoint.index_ts),
+    ] {
+        if (files > 0 && report.log.records > 0 && ts > last) || ts < 0 {
+            let what = format!("{name} {ts}, the last record is of {last}");
+            report.add(Kind::CheckpointAhead, "checkpoint", Some(at), 1, what);
+        }
+    }
+}
+
+/// What no default broker keeps, and what no OxMQ reads.
+fn foreign(root: &Path, report: &mut Report) {
+    const KNOWN: &[&str] = &[
+        "commitlog",
+        "commitlog.cut",
+        "consumequeue",
+        "consumequeue_ext",
+        "batchconsumequeue",
+        "index",
+        "index.damaged",
+        "checkpoint",
+        "abort",
+        "lock",
+        "config",
+        "timerwheel",
+        "timerlog",
+        "rocksdbstore",
+        "quarantine",
+        "compaction",
+        "kvStore",
+    ];
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    let mut names: Vec<_> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for name in names.iter().filter(|n| !KNOWN.contains(&n.as_str()) && !n.starts_with("timerwheel.")) {
+        report.add(Kind::Foreign, name, None, 1, "not of a broker's".to_owned());
+    }
+}
+
+/// Whether Apache's broker may have the folder.
+fn hand_back(report: &mut Report) {
+    let mut why = Vec::new();
+    for hole in &report.log.holes {
+        why.push(format!(
+            "hole at {}: where Apache's recovery reads it, it cuts the log there, with all behind {}",
+            hole.from, hole.to
+        ));
+    }
+    if report.live {
+        why.push("a process holds the folder: stop it first".to_owned());
+    }
+    let worst = |kind: &Kind| report.count(*kind) > 0;
+    let bad = [
+        Kind::LogFileLength,
+        Kind::LogFileMissing,
+        Kind::LogEndsEarly,
+        Kind::LogUnreadable,
+        Kind::QueueFileLength,
+        Kind::QueueFileMissing,
+        Kind::QueueUnitsLost,
+        Kind::QueueUnitWrong,
+        Kind::QueueUnitDangling,
+        Kind::QueueGap,
+        Kind::ConfigDamaged,
+        Kind::TimerFile,
+        Kind::TimerChain,
+        Kind::TimerRecord,
+    ];
+    for kind in bad.iter().filter(|k| worst(k)) {
+        why.push(format!("{}: {}", kind.code(), kind.meaning()));
+    }
+    // Records behind the end come back after Apache's next crash: it does not wipe what it cuts.
+    for kind in [Kind::LogRecordsBehindEnd, Kind::QueueAhead].iter().filter(|k| worst(k)) {
+        why.push(format!("{}: {}; start and stop OxMQ first", kind.code(), kind.meaning()));
+    }
+    report.hand_back.safe = why.is_empty();
+    report.hand_back.why = why;
+}

@@ -1,0 +1,411 @@
+//! `oxmq check-store` and `oxmq dump`: what [`oxmq_check`] finds, as tables for people and as JSON for programs.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use oxmq_check::dump::{self, Cell, DumpError, Item};
+use oxmq_check::{CheckError, IndexLayout, Options, Progress, Report, Severity, Stage};
+
+/// A command line that means nothing (sysexits' EX_USAGE).
+const USAGE: u8 = 64;
+/// The folder or thing is not there (EX_NOINPUT).
+const NO_INPUT: u8 = 66;
+/// Rows of a list without `--all`.
+const ROWS_MAX: usize = 20;
+
+/// Numbers of the index's slots and entries.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct IndexArgs {
+    /// Slots of an index file, where its length does not tell
+    #[arg(long = "maxHashSlotNum", value_name = "N", requires = "entries")]
+    slots: Option<u32>,
+    /// Entries of an index file, where its length does not tell
+    #[arg(long = "maxIndexNum", value_name = "N", requires = "slots")]
+    entries: Option<u32>,
+}
+
+impl IndexArgs {
+    const fn layout(self) -> IndexLayout {
+        IndexLayout { slots: self.slots, entries: self.entries }
+    }
+}
+
+/// Options of `check-store`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The store's folder (storePathRootDir) of a stopped broker, OxMQ's or Apache's
+    path: PathBuf,
+    /// JSON instead of tables (docs/check-store.md)
+    #[arg(long)]
+    json: bool,
+    /// Headers, file lengths, first and last records only
+    #[arg(long)]
+    fast: bool,
+    /// All topics and findings instead of the first ones
+    #[arg(long)]
+    all: bool,
+    /// Folders of the CommitLog, by commas, where they are not in PATH/commitlog
+    #[arg(long = "storePathCommitLog", value_name = "DIRS", value_delimiter = ',')]
+    commitlog: Vec<PathBuf>,
+    /// Bytes of a CommitLog file, where the files do not tell
+    #[arg(long = "mappedFileSizeCommitLog", value_name = "BYTES")]
+    commitlog_bytes: Option<u64>,
+    /// Bytes of a ConsumeQueue file, where the files do not tell
+    #[arg(long = "mappedFileSizeConsumeQueue", value_name = "BYTES")]
+    queue_bytes: Option<u64>,
+    /// Bytes of a BatchConsumeQueue file, where the files do not tell
+    #[arg(long = "mapperFileSizeBatchConsumeQueue", value_name = "BYTES")]
+    batch_queue_bytes: Option<u64>,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+/// Runs the check and prints what it found.
+pub fn check_store(args: &CheckArgs) -> ExitCode {
+    let options = Options {
+        root: args.path.clone(),
+        commitlog_dirs: args.commitlog.clone(),
+        fast: args.fast,
+        commitlog_file_bytes: args.commitlog_bytes,
+        queue_file_bytes: args.queue_bytes,
+        batch_queue_file_bytes: args.batch_queue_bytes,
+        index: args.index.layout(),
+    };
+    let bar = bar();
+    let mut tell = |stage: Stage, done: u64, total: u64| {
+        if bar.length() != Some(total) {
+            bar.set_length(total);
+        }
+        match stage {
+            Stage::Log => bar.set_message("log"),
+            Stage::Queues => bar.set_message("queues"),
+        }
+        bar.set_position(done);
+    };
+    let report = oxmq_check::check(&options, Progress::new(&mut tell));
+    bar.finish_and_clear();
+    match report {
+        Ok(report) => {
+            let text = match args.json {
+                true => serde_json::to_string_pretty(&report).unwrap_or_default(),
+                false => tables(&report, args.all),
+            };
+            print(&text);
+            ExitCode::from(report.exit)
+        }
+        Err(e @ (CheckError::NoFolder(_) | CheckError::NoStore(_))) => fail(&e, NO_INPUT),
+        Err(e) => fail(&e, USAGE),
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn bar() -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg:6} {bar:40} {percent:>3} %  {bytes}/{total_bytes}  {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(code)
+}
+
+/// A reader that has gone is no reason to complain.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+}
+
+fn table(head: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head.iter().copied());
+    for at in right {
+        if let Some(column) = table.column_mut(*at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A time for people.
+fn time(ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(t) if ms > 0 => format!("{t:.3}"),
+        _ => ms.to_string(),
+    }
+}
+
+fn span(first: Option<i64>, last: Option<i64>) -> [String; 2] {
+    [first, last].map(|t| t.map_or_else(|| "-".to_owned(), time))
+}
+
+/// The whole report as tables.
+fn tables(report: &Report, all: bool) -> String {
+    let mut out = String::new();
+    let mut add = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    let how = if report.fast { " (fast: headers, first and last records only)" } else { "" };
+    add(format!("{}{how}", report.root));
+    if report.live {
+        add("WARNING: a broker is running on this folder; what follows may be of two moments.".to_owned());
+    }
+    add(files(report).to_string());
+    let topics = &report.queues.topics;
+    if !topics.is_empty() {
+        add(queues(report, all).to_string());
+        let rows: usize = topics.iter().map(|t| t.queues.len()).sum();
+        if rows > ROWS_MAX && !all {
+            add(format!("… and {} queues more: --all lists them", rows - ROWS_MAX));
+        }
+    }
+    for hole in &report.log.holes {
+        let known = if hole.known { ", known" } else { "" };
+        add(format!(
+            "hole from {} to {}, {} bytes{known}: {}",
+            hole.from,
+            hole.to,
+            hole.to - hole.from,
+            hole.why
+        ));
+    }
+    add(findings(report, all));
+    let back = &report.hand_back;
+    add(format!("safe to hand back to Apache: {}", if back.safe { "yes" } else { "no" }));
+    back.why.iter().for_each(|why| add(format!("  {why}")));
+    add(match report.exit {
+        0 => "clean".to_owned(),
+        1 => "a start of OxMQ repairs what was found".to_owned(),
+        _ => "there is damage that a start does not repair".to_owned(),
+    });
+    out
+}
+
+fn files(report: &Report) -> Table {
+    let log = &report.log;
+    let mut files = table(&["", "files", "content", "first", "last"], &[1]);
+    let [first, last] = span(log.first_ms, log.last_ms);
+    let content = format!("{} records, {} to {}", log.records, log.begin, log.end);
+    files.add_row(vec!["CommitLog".to_owned(), log.files.to_string(), content, first, last]);
+    let content = format!("{} queues, {} units", report.queues.queues, report.queues.units);
+    files.add_row(vec!["ConsumeQueues".to_owned(), report.queues.files.to_string(), content]);
+    let content = format!("{} entries", report.index.entries);
+    files.add_row(vec!["index".to_owned(), report.index.files.to_string(), content]);
+    if let Some(timer) = &report.timer {
+        let [first, last] = span(timer.first_due_ms, timer.last_due_ms);
+        let content = format!("{} pending in {} slots, {} units", timer.pending, timer.slots, timer.units);
+        files.add_row(vec!["timers (due)".to_owned(), String::new(), content, first, last]);
+    }
+    if let Some(checkpoint) = &report.checkpoint {
+        let content = format!("units known to {}, log to {}", checkpoint.logics_physical_offset, log.durable);
+        let [at, _] = span(Some(checkpoint.physic_msg_timestamp), None);
+        files.add_row(vec!["checkpoint".to_owned(), "1".to_owned(), content, String::new(), at]);
+    }
+    let stop = if report.abort { "not clean (abort is there)" } else { "clean" };
+    files.add_row(vec!["last stop".to_owned(), String::new(), stop.to_owned()]);
+    let bad = report.config.values().filter(|good| !**good).count();
+    let content = if bad == 0 { "all can be read".to_owned() } else { format!("{bad} cannot be read") };
+    files.add_row(vec!["config".to_owned(), report.config.len().to_string(), content]);
+    files
+}
+
+fn queues(report: &Report, all: bool) -> Table {
+    let mut queues = table(&["topic", "queue", "min", "max", "records", "first", "last"], &[1, 2, 3, 4]);
+    let rows = report.queues.topics.iter().flat_map(|t| t.queues.iter().map(move |q| (&t.topic, q)));
+    for (topic, queue) in rows.take(if all { usize::MAX } else { ROWS_MAX }) {
+        let [first, last] = span(queue.first_ms, queue.last_ms);
+        queues.add_row(vec![
+            short(topic),
+            queue.queue.to_string(),
+            queue.min.to_string(),
+            queue.max.to_string(),
+            queue.records.to_string(),
+            first,
+            last,
+        ]);
+    }
+    queues
+}
+
+/// A topic in a column's width.
+fn short(topic: &str) -> String {
+    const MAX: usize = 48;
+    match topic.chars().count() {
+        0..=MAX => topic.to_owned(),
+        n => {
+            let end: String = topic.chars().skip(n - 12).collect();
+            topic.chars().take(MAX - 13).chain(['…']).chain(end.chars()).collect()
+        }
+    }
+}
+
+fn findings(report: &Report, all: bool) -> String {
+    let mut out = String::new();
+    let shown = report.findings.iter().take(if all { usize::MAX } else { ROWS_MAX });
+    for finding in shown {
+        let mark = match finding.severity {
+            Severity::Note => "note",
+            Severity::Repaired => "repaired by a start",
+            Severity::Lasting => "DAMAGE",
+        };
+        let at = finding.at.map_or_else(String::new, |at| format!(" at {at}"));
+        out.push_str(&format!("{mark}: {} in {}{at}: {}\n", finding.kind, finding.path, finding.what));
+        out.push_str(&format!("    -> {}\n", finding.then));
+    }
+    let total: u64 = report.counts.values().sum();
+    let told = if all { report.findings.len() } else { report.findings.len().min(ROWS_MAX) } as u64;
+    if total > told {
+        let counts: Vec<_> = report.counts.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+        out.push_str(&format!("… {total} findings in all: {}\n", counts.join(", ")));
+    }
+    out
+}
+
+/// What `dump` shows.
+#[derive(Debug, Clone, Args)]
+pub struct DumpArgs {
+    /// JSON instead of lines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Folders of the CommitLog, by commas, where they are not in PATH/commitlog
+    #[arg(long = "storePathCommitLog", value_name = "DIRS", value_delimiter = ',', global = true)]
+    commitlog: Vec<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+/// The things that can be shown. PATH is always the store's folder.
+#[derive(Debug, Clone, Subcommand)]
+enum What {
+    /// The record at a position of the CommitLog
+    Record {
+        /// The store's folder
+        path: PathBuf,
+        /// Position
+        phy: u64,
+    },
+    /// Units of a queue (of a batch queue by number of the unit)
+    Queue {
+        /// The store's folder
+        path: PathBuf,
+        /// Topic
+        topic: String,
+        /// Number of the queue
+        queue: i32,
+        /// Offset
+        offset: u64,
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        count: u64,
+    },
+    /// An entry of an index file (0: only its header), or all entries of a key
+    Index {
+        /// The store's folder
+        path: PathBuf,
+        /// Name of the file
+        #[arg(required_unless_present = "key")]
+        file: Option<String>,
+        /// Number of the entry
+        #[arg(default_value_t = 0)]
+        entry: u32,
+        /// topic#key; for tags topic#T#tags
+        #[arg(long, conflicts_with = "file")]
+        key: Option<String>,
+        #[command(flatten)]
+        index: IndexArgs,
+    },
+    /// A slot of the timer wheel with its messages
+    Timer {
+        /// The store's folder
+        path: PathBuf,
+        /// Number of the slot
+        #[arg(required_unless_present = "at")]
+        slot: Option<u64>,
+        /// The slot of this time, ms
+        #[arg(long, conflicts_with = "slot")]
+        at: Option<i64>,
+    },
+    /// The checkpoint
+    Checkpoint {
+        /// The store's folder
+        path: PathBuf,
+    },
+}
+
+/// Shows one thing of a folder.
+pub fn dump(args: &DumpArgs) -> ExitCode {
+    match items(args) {
+        Ok(items) => {
+            let text = match args.json {
+                true => serde_json::to_string_pretty(&items).unwrap_or_default(),
+                false => items.iter().map(|item| lines(item, 0)).collect::<Vec<_>>().join("\n"),
+            };
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(e) => fail(&e, NO_INPUT),
+    }
+}
+
+fn items(args: &DumpArgs) -> Result<Vec<Item>, DumpError> {
+    let dirs = &args.commitlog;
+    match &args.what {
+        What::Record { path, phy } => Ok(vec![dump::record(path, dirs, *phy)?]),
+        What::Queue { path, topic, queue, offset, count } => {
+            dump::queue(path, dirs, topic, *queue, *offset, *count)
+        }
+        What::Index { path, key: Some(key), index, .. } => dump::index_key(path, key, index.layout()),
+        What::Index { path, file, entry, index, .. } => {
+            dump::index_entry(path, file.as_deref().unwrap_or_default(), *entry, index.layout())
+        }
+        What::Timer { path, slot, at } => {
+            dump::timer(path, slot.unwrap_or_else(|| dump::slot_of(at.unwrap_or_default())))
+        }
+        What::Checkpoint { path } => Ok(vec![dump::checkpoint(path)?]),
+    }
+}
+
+/// Names and values, a line each.
+fn lines(item: &Item, indent: usize) -> String {
+    let width = item.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (name, cell) in &item.0 {
+        let value = match cell {
+            Cell::Int(n) => n.to_string(),
+            Cell::Time(ms) => format!("{ms} ({})", time(*ms)),
+            Cell::Text(text) => text.chars().map(|c| if c.is_control() { '·' } else { c }).collect(),
+            Cell::Item(inner) => {
+                out.push_str(&format!("{:indent$}{name}\n{}", "", lines(inner, indent + 2)));
+                continue;
+            }
+        };
+        out.push_str(&format!("{:indent$}{name:width$}  {value}\n", ""));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_nested_items_are_shown() {
+        assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert_eq!(time(0), "0");
+        let inner = Item(vec![("K".to_owned(), Cell::Text("a\u{1}b".to_owned()))]);
+        let item = Item(vec![("one".to_owned(), Cell::Int(1)), ("properties".to_owned(), Cell::Item(inner))]);
+        assert_eq!(lines(&item, 0), "one         1\nproperties\n  K  a·b\n");
+    }
+}
