@@ -28,6 +28,11 @@ impl CheckpointFile {
         Ok(Self { file, now, written: (len >= FILE_LEN).then_some(now) })
     }
 
+    /// As the file on the disk says it: the units of records below are there.
+    pub(crate) fn synced_below(&self) -> u64 {
+        self.written.map_or(0, |w| w.logics_phy.max(0) as u64)
+    }
+
     /// Writes and syncs what changed.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if self.written == Some(self.now) {

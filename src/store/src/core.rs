@@ -18,6 +18,7 @@ use crate::options::{FlushMode, StoreOptions};
 use crate::queue::Queue;
 use crate::queue::files::QueueFiles;
 use crate::queue::table::QueueTable;
+use crate::retention::Retention;
 
 /// Lock order: `flushing` → `log.tail` → a queue's `io` → the lists and caches. The index's locks are taken with none of
 /// these held; the checkpoint's under its builder's.
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     /// `mono_ms` of the last flush that took everything.
     pub(crate) thorough_at: AtomicU64,
     pub(crate) folder: Mutex<Option<FolderLock>>,
+    pub(crate) retention: Retention,
 }
 
 /// A position that everything below is on disk, and the last record before it.

@@ -41,6 +41,9 @@ pub enum AppendError {
     /// No space on the disk. Appends work again once there is some.
     #[error("disk full: {0}")]
     DiskFull(Arc<io::Error>),
+    /// A disk is nearly full. Appends work again once there is more space.
+    #[error("disk nearly full")]
+    SpaceLow,
     /// A file could not be made or allocated.
     #[error("prepare the log: {0}")]
     Io(Arc<io::Error>),

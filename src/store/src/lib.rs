@@ -31,6 +31,7 @@ mod queue;
 mod recover;
 mod retention;
 mod search;
+mod space;
 mod store;
 
 pub use api::{
@@ -43,5 +44,6 @@ pub use index::{IndexFound, IndexQuery};
 pub use options::{FlushMode, IndexOptions, PullPolicy, StoreOptions, memory_bytes};
 pub use queue::Queue;
 pub use recover::{Recovered, Unrecovered, open};
-pub use retention::Removed;
+pub use retention::{Cleaned, DiskFigures, Level, Moment, Plan, Removed, Rules, plan};
+pub use space::{Space, SpaceOf};
 pub use store::Store;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::io::{Disk, RealDisk};
+use crate::space::{Space, SpaceOf};
 
 /// When an append counts as done. `flushDiskType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +65,10 @@ pub struct StoreOptions {
     pub background: bool,
     /// Where files come from; tests inject faults here.
     pub disk: Arc<dyn Disk>,
+    /// How full a disk is.
+    pub space: SpaceOf,
+    /// `diskMinFreeWriteBytes`: what the log leaves of its disk for all else, a tenth of it at most. 0 for nothing.
+    pub min_free_bytes: u64,
 }
 
 /// Limits of a pull that the broker sets, not the request.
@@ -151,6 +156,8 @@ impl StoreOptions {
             allocate_step_bytes: 64 << 20,
             background: true,
             disk: Arc::new(RealDisk),
+            space: Arc::new(Space::of),
+            min_free_bytes: 0,
         }
     }
 

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use crate::index::{IndexFound, IndexQuery};
 use crate::options::StoreOptions;
 use crate::queue::Queue;
 use crate::recover::Recovered;
-use crate::retention::Removed;
+use crate::retention::{Cleaned, DiskFigures, Moment, Removed, Rules};
 
 /// The store. Cheap to clone. When the last clone goes without [`Store::shutdown`], it is as if the process was
 /// killed: nothing more is written, and the next start recovers.
@@ -237,6 +238,33 @@ impl Store {
     /// then the queue files that point only to what is gone. Blocks on the disk.
     pub fn remove_expired(&self, before_ms: i64, max: usize) -> io::Result<Removed> {
         self.core().remove_expired(before_ms, max)
+    }
+
+    /// One round of retention: looks at the disks, refuses or takes appends by what it finds, removes what `rules` say.
+    /// `wait` sleeps between removals, and answers false when the rest is to be left for the next round. Blocks on the
+    /// disk.
+    pub fn clean(
+        &self,
+        at: Moment,
+        rules: &Rules,
+        wait: &mut dyn FnMut(Duration) -> bool,
+    ) -> io::Result<Cleaned> {
+        self.core().clean(at, rules, wait)
+    }
+
+    /// How full the disks are now.
+    pub fn disk_figures(&self) -> DiskFigures {
+        self.core().disk_figures()
+    }
+
+    /// Appends are refused because a disk is nearly full; the next round of retention may take them again.
+    pub fn refuses_by_space(&self) -> bool {
+        self.core().retention.refuses()
+    }
+
+    /// Removed log files that somebody still reads; their space is not free before that.
+    pub fn pinned_files(&self) -> usize {
+        self.core().pinned_files()
     }
 
     /// Offset of the message stored at `ts` (ms), within min and max offset. Reads the log: may block.

@@ -236,6 +236,9 @@ impl Core {
         if queue.is_deleted() {
             return Err(AppendError::QueueDeleted);
         }
+        if self.retention.refuses() {
+            return Err(AppendError::SpaceLow);
+        }
         Ok(())
     }
 

@@ -8,8 +8,8 @@ pub(crate) mod prepare;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use crate::format::name;
 use crate::io::Disk;
 use crate::mapped::{MappedFile, WholeFile, Writer};
+use crate::space::Headroom;
 
 /// A file of the log.
 pub(crate) struct LogFile {
@@ -44,6 +45,7 @@ pub(crate) struct Log {
     /// Bytes of pages made present ahead of the position.
     ahead: AtomicU64,
     ahead_max: AtomicU64,
+    headroom: OnceLock<Headroom>,
 }
 
 /// What the appender owns.
@@ -99,6 +101,7 @@ impl Log {
             allocate_step: usize::try_from(allocate_step).unwrap_or(usize::MAX).max(crate::mapped::PAGE),
             ahead: AtomicU64::new(0),
             ahead_max: AtomicU64::new(0),
+            headroom: OnceLock::new(),
         }
     }
 
@@ -117,12 +120,6 @@ impl Log {
     /// Position of the first byte there is.
     pub(crate) fn min_phy(&self) -> u64 {
         self.files.load().first().map_or_else(|| self.written(), |f| f.base)
-    }
-
-    /// Path of the oldest file, unless it is the only one.
-    pub(crate) fn first_removable(&self) -> Option<PathBuf> {
-        let files = self.files.load();
-        (files.len() > 1).then(|| files[0].whole.file().path().to_path_buf())
     }
 
     /// Takes the oldest file out of the log, if it is the one at `path`.
@@ -207,9 +204,30 @@ impl Log {
         if pos + needed <= file.allocated() {
             return Ok(());
         }
-        match file.allocate(pos + needed.max(self.allocate_step)) {
-            Err(e) if is_full(&e) => file.allocate(pos + needed),
+        match self.extend(file, pos + needed.max(self.allocate_step)) {
+            Err(e) if is_full(&e) => self.extend(file, pos + needed),
             other => other,
+        }
+    }
+
+    /// Makes the blocks below `to` exist, unless too little of the disk would be left.
+    fn extend(&self, file: &MappedFile, to: usize) -> io::Result<()> {
+        let more = to.min(file.len()).saturating_sub(file.allocated());
+        if let Some(headroom) = self.headroom.get().filter(|_| more > 0) {
+            headroom.check(file.path(), more as u64)?;
+        }
+        file.allocate(to)
+    }
+
+    /// Leaves so much of the disk for others. Once.
+    pub(crate) fn keep_free(&self, headroom: Headroom) {
+        let _ = self.headroom.set(headroom);
+    }
+
+    /// Changes how much that is.
+    pub(crate) fn set_headroom(&self, bytes: u64) {
+        if let Some(headroom) = self.headroom.get() {
+            headroom.set(bytes);
         }
     }
 

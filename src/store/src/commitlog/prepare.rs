@@ -24,7 +24,7 @@ impl Log {
         if file.allocated() < (pos + self.allocate_step / 2).min(file.len()) {
             let to = (pos + self.allocate_step).next_multiple_of(crate::mapped::PAGE);
             // A full disk is reported by the append that finds no blocks.
-            if let Err(error) = file.allocate(to) {
+            if let Err(error) = self.extend(file, to) {
                 tracing::debug!(file = %file.path().display(), %error, "allocate ahead");
             }
         }
@@ -43,7 +43,7 @@ impl Log {
         }
         match self.create(base) {
             Ok(file) => {
-                if let Err(error) = file.allocate(self.allocate_step) {
+                if let Err(error) = self.extend(&file, self.allocate_step) {
                     tracing::debug!(file = %file.path().display(), %error, "allocate the next file");
                 }
                 *next = Some((base, Arc::clone(&file)));

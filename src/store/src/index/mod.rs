@@ -150,7 +150,7 @@ impl Index {
     }
 
     /// Removes files whose records are all gone; the last one stays.
-    fn remove_expired(&self, min_phy: u64) {
+    pub(crate) fn remove_expired(&self, min_phy: u64) {
         loop {
             let gone = {
                 let mut files = self.files.write();

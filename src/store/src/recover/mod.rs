@@ -31,6 +31,7 @@ use crate::mapped::MappedFile;
 use crate::options::{FlushMode, StoreOptions};
 use crate::queue::files::QueueFiles;
 use crate::queue::{load, table::QueueTable};
+use crate::space::Headroom;
 use crate::store::Store;
 
 /// Opens the folder: takes its lock, checks the log files' lengths. Reads no record yet.
@@ -270,6 +271,7 @@ fn build(
     // Pages that are synced without having been filled are written as zeros: few where every append is synced.
     let (start, max) = if sync { (256 << 10, 256 << 10) } else { (4 << 20, 32 << 20) };
     log.set_ahead(start, max);
+    log.keep_free(Headroom::new(Arc::clone(&options.space), options.min_free_bytes));
     let now = clock.mono_ms();
     Arc::new(Core {
         show_unflushed: !sync || options.read_uncommitted,
@@ -298,5 +300,6 @@ fn build(
         queue_sync_at: now.into(),
         thorough_at: now.into(),
         folder: parking_lot::Mutex::new(Some(folder)),
+        retention: Default::default(),
     })
 }

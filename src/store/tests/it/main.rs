@@ -12,4 +12,5 @@ mod helper;
 mod index;
 mod model;
 mod race;
+mod retention;
 mod sync_flush;
