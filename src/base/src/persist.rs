@@ -28,6 +28,9 @@ pub fn save_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
             write_synced(disk, &link, &fs::read(path)?)?;
         }
         disk.rename(&link, &bak)?;
+    } else if let Some(above) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        // The folder may be new too; once the file is there, it is known to stay.
+        disk.sync_dir(above)?;
     }
     disk.rename(&tmp, path)?;
     disk.sync_dir(dir)

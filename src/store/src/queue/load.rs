@@ -127,16 +127,23 @@ impl Queue {
     /// Ends the queue at `end`: on disk nothing stays behind. All of it is in files.
     pub(crate) fn cut(&self, files: &QueueFiles, first: i64, end: i64) -> io::Result<()> {
         files.forget(self);
-        for entry in fs::read_dir(files.dir(self))? {
+        let dir = files.dir(self);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&dir)? {
             let path = entry?.path();
-            let Some(base) = path.file_name().and_then(|n| n.to_str()).and_then(name::parse) else {
-                continue;
-            };
-            let base = (base / self.unit_bytes()) as i64;
-            if base >= end && base != first {
-                files.disk.remove_file(&path)?;
+            if let Some(base) = path.file_name().and_then(|n| n.to_str()).and_then(name::parse) {
+                found.push(((base / self.unit_bytes()) as i64, path));
+            }
+        }
+        found.sort_unstable();
+        for (base, path) in found.iter().rev() {
+            if *base >= end && *base != first {
+                files.disk.remove_file(path)?;
+                // Before the file ahead goes, so that none is missing between others; and before anything is appended: units
+                // that came back would lead to new records.
+                files.disk.sync_dir(&dir)?;
             } else if end < base + files.file_units(self) {
-                let file = files.disk.open(&path, false)?;
+                let file = files.disk.open(path, false)?;
                 let at = (end - base).max(0) as u64 * self.unit_bytes();
                 if !reads_zero(&*file, at)? {
                     file.zero_from(at)?;
@@ -155,9 +162,12 @@ impl Queue {
     /// Removes all files: the queue is empty.
     pub(crate) fn drop_files(&self, files: &QueueFiles) -> io::Result<()> {
         files.forget(self);
-        match files.disk.remove_dir_all(&files.dir(self)) {
+        let dir = files.dir(self);
+        match files.disk.remove_dir_all(&dir) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
+            Err(_) => {}
+            // For certain: units that came back would lead to new records.
+            Ok(()) => dir.parent().map_or(Ok(()), |above| files.disk.sync_dir(above))?,
         }
         self.reset(0, 0);
         Ok(())
