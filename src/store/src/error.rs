@@ -107,16 +107,14 @@ pub enum RecoverError {
         /// cause
         source: io::Error,
     },
-    /// Bytes that the last run had on disk are no records any more. Going on would hand out their offsets again.
+    /// A log file that was on disk is not there. Going on would hand out its offsets again.
     #[error(
-        "{path}: damaged at {at}, but the log was on disk up to {durable}; restore the file, or remove the file \
-         \"checkpoint\" to go on without what lies behind"
+        "{file} is missing: the log was on disk up to {durable}; restore the file (or mount its folder), or remove the \
+         file \"checkpoint\" to go on without what it held"
     )]
-    DurableDamage {
-        /// The damaged file.
-        path: PathBuf,
-        /// Position of the damage.
-        at: u64,
+    LogMissing {
+        /// The missing file.
+        file: PathBuf,
         /// Everything below was synced.
         durable: u64,
     },

@@ -97,8 +97,14 @@ impl Core {
             file.now.logics_phy = mark.end as i64;
         }
         let no_queues = !self.queues.any_units();
-        file.now.own =
-            Some(Own { end: mark.end, last_record: mark.last_record, durable: mark.end, no_queues });
+        file.now.own = Some(Own {
+            end: mark.end,
+            last_record: mark.last_record,
+            durable: mark.end,
+            no_queues,
+            no_batch_queues: no_queues,
+            physic_ts: file.now.physic_ts,
+        });
         let result = file.save();
         drop(file);
         self.check(result, "write the checkpoint")

@@ -149,6 +149,11 @@ impl Core {
                     missed(&mut got, PullStatus::NoMatchedMessage);
                     continue;
                 }
+                if let Some(hole) = self.log.holes.at(unit.phy) {
+                    missed(&mut got, PullStatus::MessageWasRemoving);
+                    skip_below = hole.to;
+                    continue;
+                }
                 let there = unit.end() <= log_end
                     && find(&files, self.log.file_len, unit.phy)
                         .is_some_and(|f| unit.end() <= f.base + self.log.file_len);

@@ -21,9 +21,12 @@ impl Core {
             return self.batch_by_time(queue, ts, boundary, min);
         }
         let time = |u: &Unit| self.log.store_ts(u.phy, u64::from(u.size));
+        let gone = |u: &Unit| u.is_filler() || self.log.holes.at(u.phy).is_some();
         Ok(match boundary {
-            Boundary::Lower => queue.first_matching(&self.files, min, max, |u| time(u) >= ts)?,
-            Boundary::Upper => (queue.first_matching(&self.files, min, max, |u| time(u) > ts)? - 1).max(min),
+            Boundary::Lower => queue.first_matching(&self.files, (min, max), gone, |u| time(u) >= ts)?,
+            Boundary::Upper => {
+                (queue.first_matching(&self.files, (min, max), gone, |u| time(u) > ts)? - 1).max(min)
+            }
         })
     }
 
@@ -50,7 +53,11 @@ impl Core {
             return None;
         }
         let unit = queue.unit(&self.files, at, end).ok()??;
-        (!unit.is_filler() && unit.phy >= self.log.min_phy() && unit.end() <= self.visible()).then_some(unit)
+        (!unit.is_filler()
+            && self.log.holes.at(unit.phy).is_none()
+            && unit.phy >= self.log.min_phy()
+            && unit.end() <= self.visible())
+        .then_some(unit)
     }
 
     pub(crate) fn store_time_at(&self, queue: &Queue, offset: i64) -> i64 {

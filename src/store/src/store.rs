@@ -16,7 +16,7 @@ use crate::error::{AppendError, FlushError};
 use crate::index::{IndexFound, IndexQuery};
 use crate::options::StoreOptions;
 use crate::queue::Queue;
-use crate::recover::Recovered;
+use crate::recover::{Hole, Recovered};
 use crate::retention::{Cleaned, DiskFigures, Moment, Removed, Rules};
 
 /// The store. Cheap to clone. When the last clone goes without [`Store::shutdown`], it is as if the process was
@@ -100,6 +100,11 @@ impl Store {
     /// What recovery did when this store was opened.
     pub fn recovered(&self) -> &Recovered {
         &self.0.recovered
+    }
+
+    /// The log's holes: where records were damaged that had been on disk. Readers pass over them.
+    pub fn holes(&self) -> &[Hole] {
+        self.core().log.holes.all()
     }
 
     /// The queue's handle, made where there is none; on disk nothing is created before the first append.

@@ -8,8 +8,8 @@ pub(crate) mod prepare;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use crate::format::name;
 use crate::io::Disk;
 use crate::mapped::{MappedFile, WholeFile, Writer};
+use crate::recover::holes::Holes;
 use crate::space::Headroom;
 
 /// A file of the log.
@@ -46,6 +47,8 @@ pub(crate) struct Log {
     ahead: AtomicU64,
     ahead_max: AtomicU64,
     headroom: OnceLock<Headroom>,
+    /// Positions without records.
+    pub(crate) holes: Holes,
 }
 
 /// What the appender owns.
@@ -84,6 +87,7 @@ impl Log {
         allocate_step: u64,
         files: Vec<(u64, Arc<MappedFile>)>,
         start: LogEnd,
+        holes: Holes,
     ) -> Self {
         let LogEnd { end, last_ts, last_record } = start;
         let writer = files.last().and_then(|(base, file)| Some((*base, file.writer()?)));
@@ -102,6 +106,7 @@ impl Log {
             ahead: AtomicU64::new(0),
             ahead_max: AtomicU64::new(0),
             headroom: OnceLock::new(),
+            holes,
         }
     }
 
@@ -136,16 +141,22 @@ impl Log {
         self.files.load()
     }
 
-    /// The bytes of `phy..phy + size`, which must lie in one file and be written.
+    /// The bytes of `phy..phy + size`, which must lie in one file and be written. `None` in a hole.
     pub(crate) fn slice(&self, phy: u64, size: u64) -> Option<Bytes> {
+        if self.holes.overlap(phy, phy.saturating_add(size)) {
+            return None;
+        }
         let files = self.files.load();
         let file = find(&files, self.file_len, phy)?;
         let from = (phy - file.base) as usize;
         file.whole.slice(from, from.checked_add(usize::try_from(size).ok()?)?)
     }
 
-    /// Looks at the bytes of `phy..phy + size` without taking a reference.
+    /// Looks at the bytes of `phy..phy + size` without taking a reference. `None` in a hole.
     pub(crate) fn with<R>(&self, phy: u64, size: u64, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        if self.holes.overlap(phy, phy.saturating_add(size)) {
+            return None;
+        }
         let files = self.files.load();
         let file = find(&files, self.file_len, phy)?;
         let from = (phy - file.base) as usize;

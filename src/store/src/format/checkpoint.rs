@@ -4,7 +4,8 @@
 //!  0 physicMsgTimestamp   8 logicsMsgTimestamp   16 indexMsgTimestamp
 //! 24 masterFlushedOffset 32 confirmPhyOffset     40 logicsPhysicalOffset (5.4 and later; 0 before)
 //! 64 our own part, which Java neither reads nor changes:
-//!    u32 "OXMQ", u32 CRC of the 32 bytes that follow, u64 end, u64 last record, u64 durable, u64 flags (1: no queues)
+//!    u32 "OXMQ", u32 CRC of the 32 bytes that follow, u64 end, u64 last record, u64 durable,
+//!    u64 physicMsgTimestamp << 2 | flags (1: no queue has a unit, 2: no batch queue has one)
 //! ```
 
 /// Bytes of the file.
@@ -44,6 +45,10 @@ pub struct Own {
     pub durable: u64,
     /// No queue had a unit: their topics were deleted. Where there is no queue at the next start, none was lost.
     pub no_queues: bool,
+    /// The same of batch queues.
+    pub no_batch_queues: bool,
+    /// What `physic_ts` was. Where the file says something else, another broker went on with the folder.
+    pub physic_ts: i64,
 }
 
 impl Checkpoint {
@@ -62,8 +67,9 @@ impl Checkpoint {
             out[i * 8..][..8].copy_from_slice(&word.to_be_bytes());
         }
         if let Some(own) = self.own {
-            for (i, word) in [own.end, own.last_record, own.durable, own.no_queues.into()].iter().enumerate()
-            {
+            let flags = u64::from(own.no_queues) | u64::from(own.no_batch_queues) << 1;
+            let last = (own.physic_ts as u64) << 2 | flags;
+            for (i, word) in [own.end, own.last_record, own.durable, last].iter().enumerate() {
                 out[OWN + 8 + i * 8..][..8].copy_from_slice(&word.to_be_bytes());
             }
             let crc = crc32fast::hash(&out[OWN + 8..]);
@@ -94,6 +100,8 @@ impl Checkpoint {
                 last_record: word(OWN + 16),
                 durable: word(OWN + 24),
                 no_queues: word(OWN + 32) & 1 == 1,
+                no_batch_queues: word(OWN + 32) & 2 == 2,
+                physic_ts: (word(OWN + 32) >> 2) as i64,
             }),
         }
     }
@@ -122,7 +130,14 @@ mod tests {
 
     #[test]
     fn our_part_round_trips_and_damage_drops_it() {
-        let own = Some(Own { end: 9, last_record: 5, durable: 7, no_queues: true });
+        let own = Some(Own {
+            end: 9,
+            last_record: 5,
+            durable: 7,
+            no_queues: true,
+            no_batch_queues: false,
+            physic_ts: 1 << 41,
+        });
         let checkpoint = Checkpoint { logics_phy: 9, own, ..Checkpoint::default() };
         let bytes = checkpoint.encode();
         assert_eq!(Checkpoint::decode(&bytes), checkpoint);

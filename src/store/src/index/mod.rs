@@ -77,11 +77,15 @@ impl Index {
             // Expired before it was walked.
             (builder.at, builder.skip) = (log.min_phy(), 0);
         }
+        while let Some(hole) = log.holes.at(builder.at) {
+            (builder.at, builder.skip) = (hole.to, 0);
+        }
         let at = builder.at;
         if at >= end {
             return Ok(false);
         }
-        let in_file = log.file_len - at % log.file_len;
+        let end = end.min(log.holes.next_from(at));
+        let in_file = (log.file_len - at % log.file_len).min(end - at);
         builder.keys.clear();
         let walked = log.with_rest(at, end, |bytes| (walk(bytes, at, &mut builder.keys), bytes.len()));
         let used = match walked {

@@ -334,25 +334,25 @@ impl Queue {
         }
         let first = self.first.load(Ordering::Relaxed);
         let end = self.next.load(Ordering::Acquire);
-        let min = self.first_matching(files, first, end, |u| u.phy >= min_phy)?;
+        let min = self.first_matching(files, (first, end), Unit::is_filler, |u| u.phy >= min_phy)?;
         self.min.store(min, Ordering::Relaxed);
         self.min_at.store(min_phy, Ordering::Release);
         Ok(min)
     }
 
-    /// The first offset of `low..high` whose unit `matches`, a condition that holds from some unit on; `high` when
-    /// none does. A filler counts as what the next real unit is.
+    /// The first offset of `low..end` whose unit `matches`, a condition that holds from some unit on; `end` when
+    /// none does. A unit without a message (`gone`: a filler) counts as what the next one is.
     pub(crate) fn first_matching(
         &self,
         files: &QueueFiles,
-        mut low: i64,
-        end: i64,
+        (mut low, end): (i64, i64),
+        gone: impl Fn(&Unit) -> bool,
         mut matches: impl FnMut(&Unit) -> bool,
     ) -> io::Result<i64> {
         // The most common answer first.
         let mut high = end;
         if let Some(unit) = self.unit(files, low, high)?
-            && !unit.is_filler()
+            && !gone(&unit)
             && matches(&unit)
         {
             return Ok(low);
@@ -362,7 +362,7 @@ impl Queue {
             let mut at = mid;
             let found = loop {
                 match self.unit(files, at, high)? {
-                    Some(unit) if unit.is_filler() => at += 1,
+                    Some(unit) if gone(&unit) => at += 1,
                     Some(unit) => break matches(&unit),
                     None => break true,
                 }
@@ -370,7 +370,7 @@ impl Queue {
             if found { high = mid } else { low = at + 1 }
         }
         // `low` may stand on fillers, which are no messages: the answer is behind them.
-        while self.unit(files, low, end)?.is_some_and(|u| u.is_filler()) {
+        while self.unit(files, low, end)?.is_some_and(|u| gone(&u)) {
             low += 1;
         }
         Ok(low)

@@ -25,8 +25,12 @@ impl Core {
         let mut at = from;
         let mut added = 0;
         while at < end {
+            if let Some(hole) = self.log.holes.at(at) {
+                at = hole.to;
+                continue;
+            }
             let in_file = self.log.file_len - at % self.log.file_len;
-            let n = in_file.min(end - at);
+            let n = in_file.min(end.min(self.log.holes.next_from(at)) - at);
             let step = self.log.with(at, n, |bytes| self.dispatch_run(bytes, at, &mut added));
             match step {
                 Some(Ok(used)) if used > 0 => at += used,
@@ -34,7 +38,7 @@ impl Core {
                 // The scan has read it; a start inside of a record is taken back to its file's.
                 _ => {
                     tracing::error!(at, "no record where dispatch goes on");
-                    at += in_file;
+                    at += n;
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! From files to a store: find the log's true end, cut what lies behind it, bring the queues in line.
 //!
 //! 1. The log is read from the file that the checkpoint points into (after a clean stop: from the last record) up to
-//!    the first bytes that are no record. What lies behind is saved aside and zeroed, on disk, before anything else.
+//!    the first bytes that are no record. Where they were on disk once, they are a hole ([`holes`]), and reading goes on
+//!    behind it. What lies behind the end is saved aside and zeroed, on disk, before anything else.
 //! 2. Each queue loses the units whose records are not below the checkpoint's `logicsPhysicalOffset` (what is
 //!    above was perhaps never synced) or not below the log's end.
 //! 3. Records from there on are dispatched again; where queues are missing or damaged, from the log's start.
@@ -10,9 +11,12 @@
 //! `abort` stands from before 1 until a clean stop, so that a crash in between begins again; each step leaves what
 //! the next recovery cuts at the same place.
 
+mod cut;
 mod dispatch;
+mod find;
+pub(crate) mod holes;
+pub(crate) mod progress;
 pub(crate) mod reread;
-mod scan;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +27,6 @@ use crate::checkpoint::CheckpointFile;
 use crate::commitlog::{Log, LogEnd};
 use crate::core::{Core, FlushMark};
 use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
-use crate::format::checkpoint::Checkpoint;
 use crate::format::name;
 use crate::index::Index;
 use crate::lock::FolderLock;
@@ -33,6 +36,10 @@ use crate::queue::files::QueueFiles;
 use crate::queue::{load, table::QueueTable};
 use crate::space::Headroom;
 use crate::store::Store;
+use find::{Scan, Trust};
+pub use holes::Hole;
+use holes::Holes;
+use progress::Progress;
 
 /// Opens the folder: takes its lock, checks the log files' lengths. Reads no record yet.
 pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, OpenError> {
@@ -109,6 +116,12 @@ pub struct Recovered {
     pub end: u64,
     /// Bytes that lay behind the end, saved beside the log and cut.
     pub cut_bytes: u64,
+    /// Records that verify among those bytes.
+    pub cut_records: u64,
+    /// Holes that were found: damage of what was on disk once.
+    pub new_holes: u64,
+    /// Their bytes.
+    pub new_hole_bytes: u64,
     /// Records read to find the end.
     pub scanned: u64,
     /// Units made again from the log.
@@ -142,9 +155,26 @@ impl Unrecovered {
         options.disk.sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;
 
         let known = checkpoint.now;
-        let found = scan::find_end(&options, &files, &known, clean)?;
-        refuse_durable_damage(&found, &known, &files)?;
-        let (kept, cut_bytes) = scan::cut(&options, &files, found.log.end)?;
+        let trust = Trust::new(&known);
+        let mut holes = Holes::load(&options.root).map_err(recover_io("read", options.file("quarantine")))?;
+        let found = Scan {
+            options: &options,
+            files: &files,
+            known: &holes,
+            trust,
+            now_ms: clock.wall_ms(),
+            progress: Progress::new(&clock),
+        }
+        .find_end(clean)?;
+        let new_hole_bytes = keep_holes(&options, &files, &mut holes, &found.holes)?;
+        let (kept, cut_bytes) = cut::cut(&options, &files, found.log.end)?;
+        if cut_bytes > 0 && found.behind > 0 {
+            tracing::warn!(
+                end = found.log.end,
+                records = found.behind,
+                "records that verify lay behind the log's end: they are in the saved bytes"
+            );
+        }
 
         let queue_files = QueueFiles::new(&options);
         let queues = QueueTable::default();
@@ -154,7 +184,7 @@ impl Unrecovered {
         let dir = options.queue_dir();
         let loaded = load::scan(&queue_files, &queues).map_err(recover_io("list", &dir))?;
         let min_phy = kept.first().map_or(found.log.end, |(base, _)| *base);
-        let plan = Plan::new(&known, clean, min_phy, found.log.end);
+        let plan = Plan::new(trust.logics, clean, min_phy, found.log.end);
         let mut from = plan.dispatch_from;
         let mut last_end = 0;
         for queue in &loaded {
@@ -164,8 +194,7 @@ impl Unrecovered {
             }
         }
         // Apache's store moves the one and leaves the other: what OxMQ noted is of before then.
-        let none_before =
-            known.own.is_some_and(|own| own.no_queues && own.end == known.logics_phy.max(0) as u64);
+        let none_before = trust.own.is_some_and(|own| own.no_queues && own.end == trust.logics);
         if last_end == 0 && !none_before {
             // No queue knows of any record: somebody removed them.
             from = min_phy;
@@ -186,6 +215,7 @@ impl Unrecovered {
             options.allocate_step_bytes,
             mapped,
             found.log,
+            holes,
         );
         // What the page cache kept of a killed process is not yet on disk.
         log.sync(found.from, found.log.end).map_err(recover_io("sync", &log.dir))?;
@@ -209,6 +239,9 @@ impl Unrecovered {
             clean,
             end: found.log.end,
             cut_bytes,
+            cut_records: found.behind,
+            new_holes: found.holes.len() as u64,
+            new_hole_bytes,
             scanned: found.scanned,
             dispatched,
             queues: core.queues.all().len() as u64,
@@ -228,8 +261,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(checkpoint: &Checkpoint, clean: bool, min_phy: u64, end: u64) -> Self {
-        let logics = checkpoint.logics_phy.max(0) as u64;
+    fn new(logics: u64, clean: bool, min_phy: u64, end: u64) -> Self {
         if logics > 0 {
             let cut = logics.min(end);
             return Self { cut, dispatch_from: cut.max(min_phy), known: true };
@@ -240,19 +272,25 @@ impl Plan {
     }
 }
 
-/// Bytes that were synced and are no records any more are no torn tail: the disk lost them, and going on would hand
-/// their offsets out again.
-fn refuse_durable_damage(
-    found: &scan::Found,
-    checkpoint: &Checkpoint,
+/// Copies the bytes of new holes aside and notes them, durably. Answers how many bytes.
+fn keep_holes(
+    options: &StoreOptions,
     files: &[(u64, PathBuf)],
-) -> Result<(), RecoverError> {
-    let durable = checkpoint.own.map_or(0, |own| own.durable);
-    if files.is_empty() || found.log.end >= durable {
-        return Ok(());
+    holes: &mut Holes,
+    new: &[Hole],
+) -> Result<u64, RecoverError> {
+    let dir = || options.file("quarantine");
+    for hole in new {
+        holes::keep_bytes(options, files, hole).map_err(recover_io("copy a hole's bytes to", dir()))?;
+        holes.add(*hole);
     }
-    let path = files.iter().rev().find(|(base, _)| *base <= found.log.end).map(|(_, p)| p.clone());
-    Err(RecoverError::DurableDamage { path: path.unwrap_or_default(), at: found.log.end, durable })
+    if !new.is_empty() {
+        holes.save(&*options.disk, &options.root).map_err(recover_io("write", dir()))?;
+    }
+    if let Some((first, _)) = files.first() {
+        holes.forget_below(*first);
+    }
+    Ok(new.iter().map(|h| h.to - h.from).sum())
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call, from recover")]

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use oxmq_store::{Appended, RecoverError, Store, open};
+use oxmq_store::{Appended, Store, open};
 
 use crate::helper::*;
 
 /// A store whose process died: `n` messages on two queues, the queue files as of `saved` messages.
-fn died(dir: &Path, n: usize, saved: usize) -> Vec<Appended> {
+pub fn died(dir: &Path, n: usize, saved: usize) -> Vec<Appended> {
     let store = start(small(dir));
     let queues = [store.queue("A", 0), store.queue("B", 1)];
     let mut out = Vec::new();
@@ -22,7 +22,7 @@ fn died(dir: &Path, n: usize, saved: usize) -> Vec<Appended> {
     out
 }
 
-fn check(store: &Store, n: usize) {
+pub fn check(store: &Store, n: usize) {
     for (q, name) in ["A", "B"].into_iter().enumerate() {
         let expect: Vec<_> =
             (0..n).filter(|i| i % 2 == q).map(|i| format!("body {i}").into_bytes()).collect();
@@ -30,11 +30,11 @@ fn check(store: &Store, n: usize) {
     }
 }
 
-fn log_file(dir: &Path, phy: u64) -> PathBuf {
+pub fn log_file(dir: &Path, phy: u64) -> PathBuf {
     dir.join(format!("commitlog/{:020}", phy / 4096 * 4096))
 }
 
-fn edit(path: &Path, f: impl FnOnce(&mut Vec<u8>)) {
+pub fn edit(path: &Path, f: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = std::fs::read(path).unwrap();
     f(&mut bytes);
     std::fs::write(path, bytes).unwrap();
@@ -115,30 +115,6 @@ fn records_behind_a_cut_do_not_come_back() {
     let store = start(small(dir.path()));
     assert_eq!(store.queue("A", 0).max_offset(), 6);
     assert_eq!(store.queue("B", 1).max_offset(), 5);
-}
-
-/// Bytes that a checkpoint says were synced are no torn tail.
-#[test]
-fn damage_below_the_durable_position_is_not_cut() {
-    let dir = tempfile::tempdir().unwrap();
-    let all = died(dir.path(), 30, 20);
-    edit(&log_file(dir.path(), all[15].phy), |b| b[(all[15].phy % 4096) as usize + 92] ^= 1);
-    let before = tree(dir.path());
-    let clock = std::sync::Arc::new(oxmq_base::clock::ManualClock::new(T0));
-    match open(small(dir.path()), clock).unwrap().recover() {
-        Err(RecoverError::DurableDamage { path, at, durable }) => {
-            assert_eq!((path, at), (log_file(dir.path(), all[15].phy), all[15].phy));
-            assert_eq!(durable, all[19].end());
-        }
-        other => panic!("{:?}", other.map(|_| ())),
-    }
-    let after = tree(dir.path());
-    assert_eq!(
-        before["commitlog/00000000000000000000"], after["commitlog/00000000000000000000"],
-        "nothing touched"
-    );
-    std::fs::remove_file(dir.path().join("checkpoint")).unwrap();
-    check(&start(small(dir.path())), 15);
 }
 
 /// Queues that know more than the log are cut to it.

@@ -9,6 +9,7 @@ mod damage;
 mod faults;
 mod formats;
 mod helper;
+mod holes;
 mod index;
 mod model;
 mod race;

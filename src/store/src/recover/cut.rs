@@ -1,0 +1,113 @@
+//! Cutting behind the log's end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{RecoverError, recover_io};
+use crate::io::next_data;
+use crate::options::StoreOptions;
+
+type Files = [(u64, PathBuf)];
+
+/// Makes `end` the log's end on disk: bytes behind it are saved beside the log and zeroed, later files moved there.
+/// Answers the files that stay and how many bytes were cut.
+pub(super) fn cut(
+    options: &StoreOptions,
+    files: &Files,
+    end: u64,
+) -> Result<(Vec<(u64, PathBuf)>, u64), RecoverError> {
+    let len = options.commitlog_file_bytes;
+    let dir = options.commitlog_dir();
+    let mut kept: Vec<_> = files.iter().filter(|(base, _)| base + len <= end).cloned().collect();
+    let mut bytes = 0;
+    // The last file first, and each for certain before the one ahead of it: a file between others is never missing.
+    for (base, path) in files.iter().rev().filter(|(base, _)| base + len > end) {
+        let io = || recover_io("cut", path);
+        let file = File::open(path).map_err(io())?;
+        let from = end.saturating_sub(*base);
+        let dirty = last_non_zero(&file, from, len).map_err(io())?;
+        // A file that holds nothing but begins where the log ends, or holds its end, stays.
+        if end > *base || (end == *base && (kept.is_empty() || dirty == from)) {
+            if dirty > from {
+                bytes += dirty - from;
+                save_aside(options, base + from, &file, from, dirty).map_err(io())?;
+                let file = options.disk.open(path, false).map_err(io())?;
+                file.zero_from(from).and_then(|()| file.sync()).map_err(io())?;
+            }
+            kept.push((*base, path.clone()));
+            continue;
+        }
+        if dirty > from {
+            bytes += dirty - from;
+            let aside = aside_dir(options).map_err(io())?.join(format!("{base:020}"));
+            options.disk.rename(path, &aside).map_err(io())?;
+        } else {
+            options.disk.remove_file(path).map_err(io())?;
+        }
+        options.disk.sync_dir(&dir).map_err(io())?;
+    }
+    if bytes > 0 {
+        tracing::warn!(end, bytes, saved = %aside_path(options).display(), "cut bytes behind the log's end");
+    }
+    options.disk.sync_dir(&dir).map_err(recover_io("sync", &dir))?;
+    Ok((kept, bytes))
+}
+
+/// One behind the last byte of `from..len` that is not 0; `from` when all are.
+fn last_non_zero(file: &File, from: u64, len: u64) -> io::Result<u64> {
+    let mut buf = vec![0u8; 256 * 1024];
+    let mut last = from;
+    let mut at = from;
+    while at < len {
+        // Holes and blocks never written are passed over.
+        at = match next_data(file, at)? {
+            Some(data) => data.max(at),
+            None => break,
+        };
+        let n = buf.len().min((len.saturating_sub(at)) as usize);
+        if n == 0 {
+            break;
+        }
+        file.read_exact_at(&mut buf[..n], at)?;
+        if let Some(i) = buf[..n].iter().rposition(|b| *b != 0) {
+            last = at + i as u64 + 1;
+        }
+        at += n as u64;
+    }
+    Ok(last)
+}
+
+fn aside_path(options: &StoreOptions) -> PathBuf {
+    options.commitlog_dir().with_extension("cut")
+}
+
+fn aside_dir(options: &StoreOptions) -> io::Result<PathBuf> {
+    let dir = aside_path(options);
+    options.disk.create_dir_all(&dir)?;
+    if let Some(above) = dir.parent() {
+        options.disk.sync_dir(above)?;
+    }
+    Ok(dir)
+}
+
+/// Copies `from..to` of the file into a file of its own, named by its position in the log. Of very much only the
+/// beginning.
+fn save_aside(options: &StoreOptions, position: u64, file: &File, from: u64, to: u64) -> io::Result<()> {
+    const MAX: u64 = 256 << 20;
+    let path: &Path = &aside_dir(options)?.join(format!("{position:020}"));
+    options.disk.write(path, &[])?;
+    let out = options.disk.open(path, false)?;
+    let to = to.min(from + MAX);
+    let mut buf = vec![0u8; 256 * 1024];
+    let mut at = from;
+    while at < to {
+        let n = buf.len().min((to - at) as usize);
+        file.read_exact_at(&mut buf[..n], at)?;
+        out.write_at(at - from, &buf[..n])?;
+        at += n as u64;
+    }
+    out.sync()?;
+    options.disk.sync_dir(&aside_path(options))
+}
