@@ -17,10 +17,11 @@ use crate::lock::FolderLock;
 use crate::options::{FlushMode, StoreOptions};
 use crate::queue::Queue;
 use crate::queue::files::QueueFiles;
+use crate::queue::open::Opening;
 use crate::queue::table::QueueTable;
 use crate::retention::Retention;
 
-/// Lock order: `flushing` → `log.tail` → a queue's `io` → the lists and caches. The index's locks are taken with none of
+/// Lock order: the queue table's `opening` → `flushing` → `log.tail` → a queue's `io` → the lists and caches. The index's locks are taken with none of
 /// these held; the checkpoint's under its builder's.
 pub(crate) struct Core {
     pub(crate) options: StoreOptions,
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) log: Log,
     pub(crate) queues: QueueTable,
     pub(crate) files: QueueFiles,
+    pub(crate) opening: Opening,
     /// The message index, unless it is turned off.
     pub(crate) index: Option<Index>,
     pub(crate) listener: OnceLock<Arc<dyn StoreListener>>,

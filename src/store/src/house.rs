@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use crate::commitlog::is_full;
 use crate::core::{Core, FlushMark};
 use crate::error::FlushError;
-use crate::format::checkpoint::Own;
-use crate::queue::Queue;
+use crate::format::checkpoint::{Checkpoint, Own};
+use crate::queue::{Queue, load};
 
 /// From that many queues on, the whole file system is synced.
 const SYNC_ALL_FROM: usize = 256;
@@ -51,7 +51,18 @@ impl Core {
         }
         // The units of everything below this position are in files or on the dirty list by now.
         let mark = *self.flush_mark.lock();
-        let result = self.each_listed(&self.dirty, |queue| {
+        let result = self.write_dirty();
+        self.check(result, "write a consume queue")?;
+        if sync {
+            // A failed sync is final, whatever it says.
+            self.sync_queues().map_err(|e| FlushError::Poisoned(self.poison("sync a consume queue", &e)))?;
+        }
+        self.save_checkpoint(mark, sync)
+    }
+
+    /// Units in memory to their files.
+    fn write_dirty(&self) -> io::Result<()> {
+        self.each_listed(&self.dirty, |queue| {
             queue.dirty.store(false, Ordering::SeqCst);
             queue.last_round.store(self.round.load(Ordering::Relaxed), Ordering::Relaxed);
             let result = queue.write_out(&self.files);
@@ -60,13 +71,7 @@ impl Core {
                 Self::enlist(&self.dirty, &queue.dirty, queue);
             }
             result
-        });
-        self.check(result, "write a consume queue")?;
-        if sync {
-            // A failed sync is final, whatever it says.
-            self.sync_queues().map_err(|e| FlushError::Poisoned(self.poison("sync a consume queue", &e)))?;
-        }
-        self.save_checkpoint(mark, sync)
+        })
     }
 
     fn sync_queues(&self) -> io::Result<()> {
@@ -92,22 +97,63 @@ impl Core {
     fn save_checkpoint(&self, mark: FlushMark, queues: bool) -> Result<(), FlushError> {
         let mut file = self.checkpoint.lock();
         file.now.physic_ts = file.now.physic_ts.max(mark.ts);
-        if queues {
+        // Queues that were not opened since a crash may have units that no record stands behind: the next start has to
+        // cut them at the same position as this one.
+        if queues && !self.opening.sweeping() {
             file.now.logics_ts = file.now.logics_ts.max(mark.ts);
             file.now.logics_phy = mark.end as i64;
         }
-        let no_queues = !self.queues.any_units();
-        file.now.own = Some(Own {
+        file.now.own = Some(self.own_part(&file.now, mark, queues)?);
+        let result = file.save();
+        drop(file);
+        self.check(result, "write the checkpoint")
+    }
+
+    fn own_part(&self, now: &Checkpoint, mark: FlushMark, queues: bool) -> Result<Own, FlushError> {
+        let (no_queues, no_batch_queues) = match now.own {
+            // Queue files come and go with their syncs.
+            Some(own) if !queues => (own.no_queues, own.no_batch_queues),
+            _ => {
+                let any = |root| self.check(load::any_file(root, 2), "list consume queues");
+                (!any(&self.files.root)?, !any(&self.files.batch_root)?)
+            }
+        };
+        Ok(Own {
             end: mark.end,
             last_record: mark.last_record,
             durable: mark.end,
             no_queues,
-            no_batch_queues: no_queues,
-            physic_ts: file.now.physic_ts,
-        });
-        let result = file.save();
-        drop(file);
-        self.check(result, "write the checkpoint")
+            no_batch_queues,
+            physic_ts: now.physic_ts,
+        })
+    }
+
+    /// Recovery: the records below `at` have their units in queues; brings those to the disk and notes it. A full disk is
+    /// no obstacle.
+    pub(crate) fn save_dispatched(&self, at: u64) -> io::Result<()> {
+        let write = || -> Result<(), FlushError> {
+            let result = self.write_dirty();
+            self.check(result, "write a consume queue")?;
+            self.sync_queues().map_err(|e| FlushError::Poisoned(self.poison("sync a consume queue", &e)))?;
+            let mark = *self.flush_mark.lock();
+            let mut file = self.checkpoint.lock();
+            file.now.logics_phy = at as i64;
+            file.now.own = Some(self.own_part(&file.now, mark, true)?);
+            let result = file.save();
+            drop(file);
+            self.check(result, "write the checkpoint")
+        };
+        match write() {
+            Err(error @ FlushError::Io { .. }) => {
+                tracing::warn!(%error, "note how far recovery is");
+                Ok(())
+            }
+            other => other.map_err(io::Error::other),
+        }?;
+        for queue in self.queues.all() {
+            queue.free_ring(&self.files);
+        }
+        Ok(())
     }
 
     /// Takes the list's queues and runs `f` on each; goes on after an error and answers the first.
@@ -130,7 +176,7 @@ impl Core {
     }
 
     /// A full disk is told and passes; any other failed write is final.
-    fn check(&self, result: io::Result<()>, what: &'static str) -> Result<(), FlushError> {
+    fn check<T>(&self, result: io::Result<T>, what: &'static str) -> Result<T, FlushError> {
         result.map_err(|e| match is_full(&e) {
             true => FlushError::Io { what, source: Arc::new(e) },
             false => FlushError::Poisoned(self.poison(what, &e)),

@@ -61,6 +61,10 @@ pub struct StoreOptions {
     pub queue_tail_bytes_max: usize,
     /// Bytes of a CommitLog file allocated at a time, ahead of the position.
     pub allocate_step_bytes: u64,
+    /// Up to so many queues are put in line with the log before a start after a crash is done; more, in the background.
+    pub sweep_inline_max: usize,
+    /// Bytes of log after which recovery notes how far it is, so that a start after another crash goes on there.
+    pub progress_bytes: u64,
     /// Run the background threads. Tests that drive the store by hand turn it off.
     pub background: bool,
     /// Where files come from; tests inject faults here.
@@ -154,6 +158,8 @@ impl StoreOptions {
             open_queue_files_max: 2_000,
             queue_tail_bytes_max: 16 << 20,
             allocate_step_bytes: 64 << 20,
+            sweep_inline_max: 256,
+            progress_bytes: 1 << 30,
             background: true,
             disk: Arc::new(RealDisk),
             space: Arc::new(Space::of),

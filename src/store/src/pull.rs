@@ -27,6 +27,9 @@ impl Core {
         keep: &mut dyn FnMut(i64) -> bool,
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
+        if queue.broken.load(Ordering::Acquire) {
+            return outcome(PullStatus::OffsetFoundNull, offset, 0, 0);
+        }
         let max = queue.max_offset();
         let min = match queue.min_offset(&self.files, &self.log) {
             // While the first messages wait for their flush, min may not pass max.

@@ -41,6 +41,7 @@ impl Handle {
         }
         let me = std::thread::current().id();
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        threads.iter().for_each(|t| t.thread().unpark());
         // The last handle may go on a store's thread, in a callback: that one ends by itself.
         for thread in threads.into_iter().filter(|t| t.thread().id() != me) {
             // A panic has poisoned the store already.
@@ -60,6 +61,7 @@ impl Store {
     pub(crate) fn start(core: Arc<Core>, recovered: Recovered) -> Self {
         let halt = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
+        let mut sweep = None;
         if core.options.background {
             type Body = fn(&Core, &dyn Fn() -> bool);
             let bodies: [(&str, Body); 4] = [
@@ -79,11 +81,20 @@ impl Store {
                     Err(error) => drop(core.poison("start a store thread", &error)),
                 }
             }
+            if core.opening.sweeping() {
+                match spawn("store-sweep", &core, &halt, |core, stopped| core.run_sweep(stopped)) {
+                    Ok(thread) => sweep = Some(thread),
+                    Err(error) => {
+                        tracing::error!(%error, "start a store thread: queues are put in line at the stop")
+                    }
+                }
+            }
             let cells =
                 [&core.threads.flush, &core.threads.prepare, &core.threads.house, &core.threads.index];
             for (cell, thread) in cells.iter().zip(&threads) {
                 let _ = cell.set(thread.thread().clone());
             }
+            threads.extend(sweep);
         }
         Self(Arc::new(Handle { core, halt, threads: Mutex::new(threads), recovered }))
     }
@@ -107,24 +118,44 @@ impl Store {
         self.core().log.holes.all()
     }
 
-    /// The queue's handle, made where there is none; on disk nothing is created before the first append.
+    /// The queue's handle, made where there is none; on disk nothing is created before the first append. At its first touch
+    /// the queue is opened, which reads its files. Where that fails, the handle refuses appends, and the next call tries
+    /// again.
     pub fn queue(&self, topic: &str, queue_id: i32) -> Arc<Queue> {
-        self.core().queues.get_or_make(topic, queue_id)
+        let core = self.core();
+        match core.open_queue(topic, queue_id, true) {
+            Ok(Some(queue)) => queue,
+            other => {
+                let error = other.err().unwrap_or_else(|| io::Error::other("not made"));
+                core.unopened(topic, queue_id, &error)
+            }
+        }
     }
 
-    /// The queue's handle where it exists.
+    /// The queue's handle where it exists. Opens it as [`Store::queue`] does.
     pub fn find_queue(&self, topic: &str, queue_id: i32) -> Option<Arc<Queue>> {
-        self.core().queues.find(topic, queue_id)
+        let core = self.core();
+        core.open_queue(topic, queue_id, false)
+            .unwrap_or_else(|error| Some(core.unopened(topic, queue_id, &error)))
     }
 
-    /// Every queue that has a handle or files, in no order.
+    /// Every queue that was opened, in no order. [`Store::queue_names`] has the others too.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         self.core().queues.all()
     }
 
-    /// The topic's queues, by number.
+    /// Every queue that has files, by topic and number. Lists a folder a topic: for when really all are wanted.
+    pub fn queue_names(&self) -> io::Result<Vec<(String, i32)>> {
+        self.core().queue_names()
+    }
+
+    /// The topic's queues, by number; those that have files are opened.
     pub fn queues_of(&self, topic: &str) -> Vec<Arc<Queue>> {
-        self.core().queues.of_topic(topic)
+        let core = self.core();
+        core.open_topic(topic).unwrap_or_else(|error| {
+            tracing::error!(topic, %error, "open the queues of a topic");
+            core.queues.of_topic(topic)
+        })
     }
 
     /// Appends one message.
@@ -162,8 +193,14 @@ impl Store {
     /// changes, when the topic has messages in queues of the ordinary kind.
     pub fn declare_batch(&self, topic: &str) -> bool {
         let core = self.core();
-        let _tail = core.log.tail.lock();
-        core.queues.declare_batch(topic)
+        let declare = || {
+            let _tail = core.log.tail.lock();
+            core.queues.declare_batch(topic)
+        };
+        core.declare_batch(topic, declare).unwrap_or_else(|error| {
+            tracing::error!(topic, %error, "look for queues of a topic");
+            false
+        })
     }
 
     /// Whether the topic's queues are batch queues.
@@ -332,8 +369,12 @@ impl Store {
     /// One round of housekeeping now, on this thread: index, units to files, checkpoint, waiters whose time is over. For tests
     /// and tools that run without background threads.
     pub fn housekeep(&self) {
-        self.core().index_round(|| false);
-        self.core().round();
+        let core = self.core();
+        core.index_round(|| false);
+        if let Err(error) = core.sweep(&|| false) {
+            tracing::error!(%error, "put consume queues in line with the log; tried again in the next round");
+        }
+        core.round();
     }
 
     /// Writes and syncs all queues, and notes it in the checkpoint, now.
@@ -347,6 +388,10 @@ impl Store {
         self.0.stop_threads();
         let core = self.core();
         let index = core.close_index().inspect_err(|error| tracing::error!(%error, "sync the message index"));
+        // The stop is a clean one once no queue reaches beyond the log.
+        let swept = core.sweep(&|| false).inspect_err(|error| {
+            tracing::error!(%error, "put consume queues in line with the log; the next start does it");
+        });
         let result = core.flush().map_err(FlushError::Poisoned).and_then(|_| core.save_queues(true));
         core.fail_waiters();
         if let Some(lock) = core.folder.lock().take() {
@@ -354,6 +399,7 @@ impl Store {
             let abort = core.options.file("abort");
             if result.is_ok()
                 && index.is_ok()
+                && swept.is_ok()
                 && let Err(error) = core.options.disk.remove_file(&abort)
             {
                 tracing::warn!(file = %abort.display(), %error, "remove");
@@ -380,18 +426,34 @@ fn spawn(
 }
 
 impl Core {
+    /// The thread that puts in line with the log what a crash left of queues that nobody touches.
+    fn run_sweep(&self, stopped: &dyn Fn() -> bool) {
+        while !stopped() {
+            match self.sweep(stopped) {
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, "put consume queues in line with the log; tried again");
+                    std::thread::park_timeout(std::time::Duration::from_secs(5));
+                }
+            }
+        }
+    }
+
     fn delete_topic(&self, topic: &str) -> io::Result<()> {
+        // So that what is noted below is not held back, and a crash does not bring the topic's queues back.
+        self.sweep(&|| false)?;
+        let opening = self.queues.opening(topic);
         let queues = self.queues.remove(topic);
         {
             let _tail = self.log.tail.lock();
             queues.iter().for_each(|q| q.deleted.store(true, Ordering::Release));
         }
-        let mut storable = false;
         for queue in &queues {
             queue.wait_for_io();
             self.files.forget(queue);
-            storable |= queue.storable;
         }
+        self.forget_damaged(topic)?;
+        let storable = Queue::storable_name(topic);
         for root in [&self.files.root, &self.files.batch_root].into_iter().filter(|_| storable) {
             match self.options.disk.remove_dir_all(&root.join(topic)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -402,6 +464,7 @@ impl Core {
                 _ => Err(e),
             })?;
         }
+        drop(opening);
         // So that a restart does not dispatch the topic's records again.
         self.flush().map_err(|e| io::Error::other(e.to_string()))?;
         self.save_queues(true).map_err(io::Error::other)

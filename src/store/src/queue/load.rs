@@ -3,45 +3,34 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::format::name;
 use crate::format::unit::Unit;
 use crate::queue::Queue;
 use crate::queue::files::QueueFiles;
-use crate::queue::table::QueueTable;
 
-/// Makes a handle for every queue folder there is. A topic that has a folder of batch queues is one of those.
-pub(crate) fn scan(files: &QueueFiles, table: &QueueTable) -> io::Result<Vec<Arc<Queue>>> {
-    let mut found = Vec::new();
-    for topic in sub_dirs(&files.batch_root)? {
-        if table.declare_batch(&topic) {
-            add_queues(&files.batch_root, &topic, table, &mut found)?;
+/// Whether a file of a queue lies `depth` folders below `dir`. Looks at no more than the first it finds.
+pub(crate) fn any_file(dir: &Path, depth: usize) -> io::Result<bool> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let is_dir = entry.file_type()?.is_dir();
+        let found = match depth {
+            0 => !is_dir && entry.file_name().to_str().and_then(name::parse).is_some(),
+            _ => is_dir && any_file(&entry.path(), depth - 1)?,
+        };
+        if found {
+            return Ok(true);
         }
     }
-    for topic in sub_dirs(&files.root)? {
-        if table.is_batch(&topic) {
-            tracing::warn!(topic, "the topic's queues are batch queues: its consume queues are left alone");
-            continue;
-        }
-        add_queues(&files.root, &topic, table, &mut found)?;
-    }
-    Ok(found)
+    Ok(false)
 }
 
-fn add_queues(root: &Path, topic: &str, table: &QueueTable, found: &mut Vec<Arc<Queue>>) -> io::Result<()> {
-    for queue_id in sub_dirs(&root.join(topic))? {
-        if let Ok(id) = queue_id.parse::<i32>() {
-            let queue = table.get_or_make(topic, id);
-            if queue.storable {
-                found.push(queue);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
+/// The names of the folders in `dir`.
+pub(crate) fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
@@ -60,25 +49,27 @@ fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
 }
 
 impl Queue {
-    /// Reads from disk what units there are, and cuts those whose records lie at `cut_phy` or later. Says where the
-    /// last one's record ends; `None` when the files are damaged: then nothing is left of the queue, and it has to be
-    /// made again from the log.
+    /// Reads from disk what units there are, and cuts those whose records end beyond `cut_phy`. False when the files are
+    /// damaged: the queue has to be made again from the log.
     ///
     /// The units below `cut_phy` were synced before the checkpoint said so; what is behind them may be anything.
-    pub(crate) fn load(&self, files: &QueueFiles, cut_phy: u64) -> io::Result<Option<u64>> {
-        let bases = match self.bases(files)? {
-            Some(bases) => bases,
-            None => {
-                self.drop_files(files)?;
-                return Ok(None);
-            }
-        };
+    pub(crate) fn load(&self, files: &QueueFiles, cut_phy: u64) -> io::Result<bool> {
+        let Some(bases) = self.bases(files)? else { return Ok(false) };
         let (Some(first), Some(last)) = (bases.first(), bases.last()) else {
             self.reset(0, 0);
-            return Ok(Some(0));
+            return Ok(true);
         };
-        // Units that are set and whose records lie below the cut: all up to some unit, none from there on.
-        let (mut low, mut high) = (*first, last + files.file_units(self));
+        let end = self.last_kept(files, *first, last + files.file_units(self), cut_phy)?;
+        self.cut(files, *first, end)?;
+        if !self.restore_batches(files)? {
+            tracing::error!(queue = ?self, "a batch consume queue does not say which message is next");
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Units that are set and whose records end below the cut: all up to some unit of `low..high`, none from there on.
+    fn last_kept(&self, files: &QueueFiles, mut low: i64, mut high: i64, cut_phy: u64) -> io::Result<i64> {
         while low < high {
             let mid = low + (high - low) / 2;
             let mut unit = [Unit::default()];
@@ -89,14 +80,21 @@ impl Queue {
                 high = mid;
             }
         }
-        self.cut(files, *first, low)?;
-        if !self.restore_batches(files)? {
-            tracing::error!(queue = ?self, "a batch consume queue does not say which message is next");
-            self.drop_files(files)?;
-            return Ok(None);
-        }
-        let last_unit = self.unit(files, low - 1, low)?;
-        Ok(Some(last_unit.filter(|u| !u.is_filler()).map_or(0, |u| u.end())))
+        Ok(low)
+    }
+
+    /// Of a damaged queue: the offset that is next at least, by its last file of the right length.
+    pub(crate) fn salvage_end(&self, files: &QueueFiles, cut_phy: u64) -> i64 {
+        let Ok(entries) = fs::read_dir(files.dir(self)) else { return 0 };
+        let base = entries.flatten().filter_map(|entry| {
+            let base = entry.file_name().to_str().and_then(name::parse)?;
+            let len = entry.metadata().ok()?.len();
+            (len == files.file_bytes(self) && base % len == 0).then_some((base / self.unit_bytes()) as i64)
+        });
+        let Some(base) = base.max() else { return 0 };
+        let end = self.last_kept(files, base, base + files.file_units(self), cut_phy).unwrap_or(0);
+        files.forget(self);
+        end
     }
 
     /// First units of the queue's files in order; `None` when a file is missing between others or has another length.

@@ -11,6 +11,7 @@
 pub(crate) mod batch;
 pub(crate) mod files;
 pub(crate) mod load;
+pub(crate) mod open;
 pub(crate) mod ring;
 pub(crate) mod table;
 
@@ -73,6 +74,8 @@ pub struct Queue {
     pub(crate) pending: AtomicBool,
     /// The topic was deleted.
     pub(crate) deleted: AtomicBool,
+    /// It could not be opened: what it says of itself is not so.
+    pub(crate) broken: AtomicBool,
     /// Housekeeping round of the last write: rings of idle queues are freed.
     pub(crate) last_round: AtomicU64,
 }
@@ -92,14 +95,11 @@ impl std::fmt::Debug for Queue {
 
 impl Queue {
     pub(crate) fn new(id: u64, topic: &str, queue_id: i32, kind: Kind) -> Self {
-        use oxmq_protocol::message::topic as names;
         Self {
             id,
             topic: topic.into(),
             queue_id,
-            storable: !topic.is_empty()
-                && topic.len() <= names::RETRY_OR_DLQ_LEN_MAX
-                && names::characters_allowed(topic),
+            storable: Self::storable_name(topic),
             kind,
             first: AtomicI64::new(0),
             next: AtomicI64::new(0),
@@ -115,8 +115,15 @@ impl Queue {
             unsynced: AtomicBool::new(false),
             pending: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             last_round: AtomicU64::new(0),
         }
+    }
+
+    /// The name can be a folder's.
+    pub(crate) fn storable_name(topic: &str) -> bool {
+        use oxmq_protocol::message::topic as names;
+        !topic.is_empty() && topic.len() <= names::RETRY_OR_DLQ_LEN_MAX && names::characters_allowed(topic)
     }
 
     /// A number no other queue of this store has had: dense, so that it can index a table.

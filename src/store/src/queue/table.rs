@@ -4,18 +4,32 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::queue::Queue;
 use crate::queue::batch::Kind;
 
 type OfTopic = BTreeMap<i32, Arc<Queue>>;
 
-/// The handles. Callers keep them, so that the lock is off the hot path.
-#[derive(Default)]
+/// The handles of queues that were opened. Callers keep them, so that the lock is off the hot path.
 pub(crate) struct QueueTable {
     topics: RwLock<Topics>,
     next_id: AtomicU64,
+    /// Held while a queue is opened, by a hash of its topic: each is opened once.
+    opening: Box<[Mutex<()>]>,
+}
+
+/// Queues that can be opened at a time.
+const OPENING: usize = 64;
+
+impl Default for QueueTable {
+    fn default() -> Self {
+        Self {
+            topics: RwLock::default(),
+            next_id: AtomicU64::new(0),
+            opening: (0..OPENING).map(|_| Mutex::default()).collect(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -30,20 +44,36 @@ impl QueueTable {
         self.topics.read().queues.get(topic)?.get(&queue_id).cloned()
     }
 
-    pub(crate) fn get_or_make(&self, topic: &str, queue_id: i32) -> Arc<Queue> {
-        if let Some(queue) = self.find(topic, queue_id) {
-            return queue;
-        }
+    /// Held while a queue of the topic is opened, and while the topic is deleted. Taken before the log's lock.
+    pub(crate) fn opening(&self, topic: &str) -> MutexGuard<'_, ()> {
+        let hash = oxmq_base::java::hash_code(topic) as u32 as usize;
+        self.opening[hash % OPENING].lock()
+    }
+
+    fn kind_of(&self, topic: &str) -> Kind {
+        if self.is_batch(topic) { Kind::batch() } else { Kind::Simple }
+    }
+
+    /// A handle that is not in the table yet.
+    pub(crate) fn make(&self, topic: &str, queue_id: i32) -> Arc<Queue> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Queue::new(id, topic, queue_id, self.kind_of(topic)))
+    }
+
+    /// A handle that never gets into the table; one at a time.
+    pub(crate) fn make_passing(&self, topic: &str, queue_id: i32) -> Queue {
+        Queue::new(u64::MAX, topic, queue_id, self.kind_of(topic))
+    }
+
+    /// Puts a handle into the table. Its topic's [`QueueTable::opening`] is held.
+    pub(crate) fn insert(&self, queue: &Arc<Queue>) {
         let mut topics = self.topics.write();
-        let Topics { queues, batch } = &mut *topics;
-        let kind = if batch.contains(topic) { Kind::batch() } else { Kind::Simple };
-        if !queues.contains_key(topic) {
-            queues.insert(topic.into(), BTreeMap::new());
+        if !topics.queues.contains_key(queue.topic()) {
+            topics.queues.insert(queue.topic().into(), BTreeMap::new());
         }
-        let queues = queues.get_mut(topic).expect("inserted above");
-        let make =
-            || Arc::new(Queue::new(self.next_id.fetch_add(1, Ordering::Relaxed), topic, queue_id, kind));
-        Arc::clone(queues.entry(queue_id).or_insert_with(make))
+        if let Some(queues) = topics.queues.get_mut(queue.topic()) {
+            queues.insert(queue.queue_id(), Arc::clone(queue));
+        }
     }
 
     /// Whether the topic's queues are batch queues.
@@ -74,11 +104,6 @@ impl QueueTable {
         let mut topics = self.topics.write();
         topics.batch.remove(topic);
         topics.queues.remove(topic).map(|q| q.into_values().collect()).unwrap_or_default()
-    }
-
-    /// Whether any queue has a unit.
-    pub(crate) fn any_units(&self) -> bool {
-        self.topics.read().queues.values().flat_map(BTreeMap::values).any(|q| q.next_offset() > 0)
     }
 
     /// All handles, as they are now.

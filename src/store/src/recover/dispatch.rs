@@ -12,16 +12,61 @@ use crate::core::Core;
 use crate::format::batch_unit::{COUNT_MAX, Span};
 use crate::format::unit::Unit;
 use crate::queue::Queue;
+use crate::recover::progress::Progress;
 
 /// More missing messages in a row than this are taken for a damaged record, not for a gap.
 const GAP_MAX: i64 = 1 << 20;
+
+/// Bytes of log that are gone through between two looks at the clock, at least a record.
+const RUN_BYTES: usize = 4 << 20;
+
+/// What is done is noted after so many milliseconds, if it is so many bytes.
+const SAVE_MS: u64 = 5_000;
+const SAVE_MIN: u64 = 64 << 20;
 
 /// No queue gets there; its file's position still fits its name.
 const OFFSET_MAX: i64 = 1 << 56;
 
 impl Core {
-    /// Adds the units that queues lack for the records of `from..end`. Answers how many.
-    pub(crate) fn dispatch_again(&self, from: u64, end: u64) -> io::Result<u64> {
+    /// Adds the units that queues lack for the records of `from..end`. Answers how many. With `save`, what is done is
+    /// noted in the checkpoint now and then, so that a start after a crash goes on there.
+    pub(crate) fn dispatch_again(&self, from: u64, end: u64, save: bool) -> io::Result<u64> {
+        let mut progress = Progress::new(&self.clock);
+        progress.begin("make consume queue units of records", from, end);
+        let mut saved = (from, self.clock.mono_ms());
+        self.opening.dispatched.store(from, Ordering::Release);
+        let added = self.walk(from, end, None, &mut |at| {
+            progress.at(at);
+            let due = at - saved.0 >= self.options.progress_bytes
+                || (at - saved.0 >= SAVE_MIN && self.clock.mono_ms().saturating_sub(saved.1) >= SAVE_MS);
+            if save && due {
+                saved = (at, self.clock.mono_ms());
+                self.save_dispatched(at)?;
+            }
+            Ok(())
+        })?;
+        self.opening.dispatched.store(end, Ordering::Release);
+        Ok(added)
+    }
+
+    /// The same for one queue alone, in which nothing is.
+    pub(crate) fn dispatch_to(&self, queue: &Arc<Queue>, from: u64, end: u64) -> io::Result<u64> {
+        let mut progress = Progress::new(&self.clock);
+        progress.begin("make a damaged consume queue again", from, end);
+        self.walk(from, end, Some(queue), &mut |at| {
+            progress.at(at);
+            Ok(())
+        })
+    }
+
+    /// Walks the records of `from..end`, those of `only` or all. `each` is told how far, every few MiB.
+    fn walk(
+        &self,
+        from: u64,
+        end: u64,
+        only: Option<&Arc<Queue>>,
+        each: &mut dyn FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<u64> {
         let mut at = from;
         let mut added = 0;
         while at < end {
@@ -31,9 +76,15 @@ impl Core {
             }
             let in_file = self.log.file_len - at % self.log.file_len;
             let n = in_file.min(end.min(self.log.holes.next_from(at)) - at);
-            let step = self.log.with(at, n, |bytes| self.dispatch_run(bytes, at, &mut added));
+            let step = self.log.with(at, n, |bytes| self.dispatch_run(bytes, at, only, &mut added));
             match step {
-                Some(Ok(used)) if used > 0 => at += used,
+                Some(Ok(used)) if used > 0 => {
+                    at += used;
+                    if only.is_none() {
+                        self.opening.dispatched.store(at, Ordering::Release);
+                    }
+                    each(at)?;
+                }
                 Some(Err(e)) => return Err(e),
                 // The scan has read it; a start inside of a record is taken back to its file's.
                 _ => {
@@ -45,11 +96,17 @@ impl Core {
         Ok(added)
     }
 
-    /// Dispatches the records of `bytes`, which lie at `base` and end with their file or the log.
-    fn dispatch_run(&self, bytes: &[u8], base: u64, added: &mut u64) -> io::Result<u64> {
+    /// Dispatches the first records of `bytes`, which lie at `base` and end with their file or the log.
+    fn dispatch_run(
+        &self,
+        bytes: &[u8],
+        base: u64,
+        only: Option<&Arc<Queue>>,
+        added: &mut u64,
+    ) -> io::Result<u64> {
         let mut used = 0;
         let mut last: Option<Arc<Queue>> = None;
-        while used < bytes.len() {
+        while used < bytes.len().min(RUN_BYTES) {
             let rest = &bytes[used..];
             match record::head(rest) {
                 Some(RecordHead::Record { .. }) => {}
@@ -58,19 +115,30 @@ impl Core {
             }
             let Ok(view) = RecordView::parse(rest) else { break };
             if sysflag::takes_queue_unit(view.sys_flag()) {
-                let inner = inner(&view);
-                if inner.is_some() && last.as_ref().is_none_or(|q| !q.is_batch()) {
-                    // Its name may be missing among those that recovery was told.
-                    self.queues.declare_batch(view.topic());
-                }
-                let queue = match last.take() {
-                    Some(q) if q.topic() == view.topic() && q.queue_id() == view.queue_id() => q,
-                    _ => self.queues.get_or_make(view.topic(), view.queue_id()),
-                };
                 let unit = Unit {
                     phy: base + used as u64,
                     size: view.size() as u32,
                     tags_code: tags_code(&view, &self.options.delay_levels_ms),
+                };
+                let is = |q: &Arc<Queue>| q.topic() == view.topic() && q.queue_id() == view.queue_id();
+                if only.is_some_and(|only| !is(only)) {
+                    self.put_light_queues(&view, unit, only, added)?;
+                    used += view.size();
+                    continue;
+                }
+                let inner = inner(&view);
+                if only.is_none() && inner.is_some() && last.as_ref().is_none_or(|q| !q.is_batch()) {
+                    // Its name may be missing among those that recovery was told.
+                    self.declare_batch(view.topic(), || self.queues.declare_batch(view.topic()))?;
+                }
+                let queue = match (only, last.take()) {
+                    (Some(only), _) => Arc::clone(only),
+                    (None, Some(q)) if is(&q) => q,
+                    _ => {
+                        // One that is damaged is made again from what was dispatched.
+                        self.opening.dispatched.store(unit.phy, Ordering::Release);
+                        self.made(view.topic(), view.queue_id())?
+                    }
                 };
                 let missing = queue.storable
                     && match queue.is_batch() {
@@ -83,7 +151,7 @@ impl Core {
                     };
                 *added += u64::from(missing);
                 last = Some(queue);
-                self.put_light_queues(&view, unit, added)?;
+                self.put_light_queues(&view, unit, only, added)?;
             }
             used += view.size();
         }
@@ -91,7 +159,13 @@ impl Core {
     }
 
     /// Light queues that an Apache broker with enableMultiDispatch also gave the message to: %LMQ%…, queue 0.
-    fn put_light_queues(&self, view: &RecordView<'_>, unit: Unit, added: &mut u64) -> io::Result<()> {
+    fn put_light_queues(
+        &self,
+        view: &RecordView<'_>,
+        unit: Unit,
+        only: Option<&Arc<Queue>>,
+        added: &mut u64,
+    ) -> io::Result<()> {
         let both = [names::INNER_MULTI_DISPATCH, names::INNER_MULTI_QUEUE_OFFSET];
         let [Some(queues), Some(offsets)] = properties::get_many(view.properties(), both) else {
             return Ok(());
@@ -102,12 +176,22 @@ impl Core {
         for (name, offset) in queues.split(',').zip(offsets.split(',')) {
             if let Ok(offset) = offset.parse()
                 && name.starts_with(topic::LMQ_PREFIX)
+                && only.is_none_or(|q| q.topic() == name && q.queue_id() == 0)
             {
-                let queue = self.queues.get_or_make(name, 0);
+                let queue = match only {
+                    Some(only) => Arc::clone(only),
+                    None => self.made(name, 0)?,
+                };
                 *added += u64::from(queue.storable && self.put_again(&queue, offset, unit)?);
             }
         }
         Ok(())
+    }
+
+    /// The handle of a queue, with files or without.
+    fn made(&self, topic: &str, queue_id: i32) -> io::Result<Arc<Queue>> {
+        let queue = self.open_queue(topic, queue_id, true)?;
+        queue.ok_or_else(|| io::Error::other("a queue was not made"))
     }
 
     /// Puts the unit where its record says. True when it was missing.

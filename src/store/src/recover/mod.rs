@@ -3,9 +3,10 @@
 //! 1. The log is read from the file that the checkpoint points into (after a clean stop: from the last record) up to
 //!    the first bytes that are no record. Where they were on disk once, they are a hole ([`holes`]), and reading goes on
 //!    behind it. What lies behind the end is saved aside and zeroed, on disk, before anything else.
-//! 2. Each queue loses the units whose records are not below the checkpoint's `logicsPhysicalOffset` (what is
-//!    above was perhaps never synced) or not below the log's end.
-//! 3. Records from there on are dispatched again; where queues are missing or damaged, from the log's start.
+//! 2. A queue loses the units whose records are not below the checkpoint's `logicsPhysicalOffset` (what is above was
+//!    perhaps never synced) or not below the log's end: when it is opened ([`crate::queue::open`]), here where there are
+//!    few, else in the background.
+//! 3. Records from there on are dispatched again; where the queues are gone, from the log's start.
 //! 4. Units and log are synced, then the checkpoint is written.
 //!
 //! `abort` stands from before 1 until a clean stop, so that a crash in between begins again; each step leaves what
@@ -20,6 +21,7 @@ pub(crate) mod reread;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use oxmq_base::clock::SharedClock;
 
@@ -27,12 +29,14 @@ use crate::checkpoint::CheckpointFile;
 use crate::commitlog::{Log, LogEnd};
 use crate::core::{Core, FlushMark};
 use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
+use crate::format::checkpoint::Own;
 use crate::format::name;
 use crate::index::Index;
 use crate::lock::FolderLock;
 use crate::mapped::MappedFile;
 use crate::options::{FlushMode, StoreOptions};
 use crate::queue::files::QueueFiles;
+use crate::queue::open::Opening;
 use crate::queue::{load, table::QueueTable};
 use crate::space::Headroom;
 use crate::store::Store;
@@ -126,7 +130,7 @@ pub struct Recovered {
     pub scanned: u64,
     /// Units made again from the log.
     pub dispatched: u64,
-    /// Queues.
+    /// Queues that were opened.
     pub queues: u64,
 }
 
@@ -178,29 +182,18 @@ impl Unrecovered {
 
         let queue_files = QueueFiles::new(&options);
         let queues = QueueTable::default();
-        for topic in &batch_topics {
+        let dir = options.queue_dir();
+        let listed =
+            load::sub_dirs(&queue_files.batch_root).map_err(recover_io("list", &queue_files.batch_root))?;
+        for topic in batch_topics.iter().chain(&listed) {
             queues.declare_batch(topic);
         }
-        let dir = options.queue_dir();
-        let loaded = load::scan(&queue_files, &queues).map_err(recover_io("list", &dir))?;
         let min_phy = kept.first().map_or(found.log.end, |(base, _)| *base);
-        let plan = Plan::new(trust.logics, clean, min_phy, found.log.end);
-        let mut from = plan.dispatch_from;
-        let mut last_end = 0;
-        for queue in &loaded {
-            match queue.load(&queue_files, plan.cut).map_err(recover_io("load", queue_files.dir(queue)))? {
-                Some(end) => last_end = last_end.max(end),
-                None => from = min_phy,
-            }
-        }
-        // Apache's store moves the one and leaves the other: what OxMQ noted is of before then.
-        let none_before = trust.own.is_some_and(|own| own.no_queues && own.end == trust.logics);
-        if last_end == 0 && !none_before {
-            // No queue knows of any record: somebody removed them.
-            from = min_phy;
-        } else if !plan.known {
-            from = from.min(last_end.max(min_phy));
-        }
+        let lost =
+            lost_queues(&queue_files, &trust, !batch_topics.is_empty()).map_err(recover_io("list", &dir))?;
+        let plan = Plan::new(&trust, clean, lost, min_phy, found.log.end);
+        let opening = Opening::new(&options.root, plan.cut, plan.sweep)
+            .map_err(recover_io("read", options.file("rebuilding")))?;
 
         let open = |(base, path): &(u64, PathBuf)| {
             let published = (found.log.end - base).min(options.commitlog_file_bytes) as usize;
@@ -219,13 +212,18 @@ impl Unrecovered {
         );
         // What the page cache kept of a killed process is not yet on disk.
         log.sync(found.from, found.log.end).map_err(recover_io("sync", &log.dir))?;
-        if let Some(own) = &mut checkpoint.now.own {
+        if plan.anew {
+            // Half of the queues' units must not be taken for all of them after a crash in the middle.
+            forget_queues(&mut checkpoint, &found.log)
+                .map_err(recover_io("write", options.file("checkpoint")))?;
+        } else if let Some(own) = &mut checkpoint.now.own {
             own.end = own.end.min(found.log.end);
         }
         let index = options.index.write.then(|| Index::open(&options, checkpoint.now.index_ts, clean, &log));
-        let core = build(options, clock, folder, checkpoint, queue_files, queues, log, found.log, index);
+        let parts = Parts { options, clock, folder, checkpoint, queue_files, opening, queues, log, index };
+        let core = build(parts, found.log);
         let dispatched =
-            core.dispatch_again(from, found.log.end).map_err(recover_io("dispatch", dir.clone()))?;
+            core.bring_in_line(&plan, found.log.end).map_err(recover_io("dispatch", dir.clone()))?;
         for queue in core.queues.all() {
             queue.show_all();
         }
@@ -252,23 +250,101 @@ impl Unrecovered {
 }
 
 /// Which units are trusted, and from where records are dispatched again.
+#[derive(Debug)]
 struct Plan {
     /// Units of records below are kept.
     cut: u64,
     dispatch_from: u64,
-    /// The checkpoint says up to where units were synced.
-    known: bool,
+    /// There may be queues with units beyond the cut.
+    sweep: bool,
+    /// Nothing is known of the queues, or they are gone: all that is in the log is dispatched.
+    anew: bool,
+    /// The queues themselves say up to where they are complete.
+    ask_queues: bool,
 }
 
 impl Plan {
-    fn new(logics: u64, clean: bool, min_phy: u64, end: u64) -> Self {
-        if logics > 0 {
-            let cut = logics.min(end);
-            return Self { cut, dispatch_from: cut.max(min_phy), known: true };
+    fn new(trust: &Trust, clean: bool, lost: bool, min_phy: u64, end: u64) -> Self {
+        // What units of expired records say was on disk before those went.
+        let keep = |cut: u64| cut.max(min_phy);
+        if lost && end > min_phy {
+            let cut = keep(trust.logics.min(end));
+            return Self { cut, dispatch_from: min_phy, sweep: !clean, anew: true, ask_queues: false };
+        }
+        if trust.logics > 0 {
+            let cut = keep(trust.logics.min(end));
+            return Self { cut, dispatch_from: cut, sweep: !clean, anew: false, ask_queues: false };
         }
         // Written before 5.4. After a clean stop the queues are complete; else nothing is known of them.
-        let cut = if clean { end } else { 0 };
-        Self { cut, dispatch_from: if clean { end } else { min_phy }, known: !clean }
+        match clean {
+            true => Self { cut: end, dispatch_from: end, sweep: false, anew: false, ask_queues: true },
+            false => Self {
+                cut: min_phy,
+                dispatch_from: min_phy,
+                sweep: true,
+                anew: end > min_phy,
+                ask_queues: false,
+            },
+        }
+    }
+}
+
+/// Whether all queues of a kind are gone, that there were some of.
+fn lost_queues(files: &QueueFiles, trust: &Trust, batch_topics: bool) -> std::io::Result<bool> {
+    let none = trust.own;
+    let simple = none.is_none_or(|own| !own.no_queues);
+    // Another broker does not say it. A topic that is to have batch queues may have no message yet.
+    let batch = none.map_or(batch_topics, |own| !own.no_batch_queues);
+    Ok((simple && !load::any_file(&files.root, 2)?) || (batch && !load::any_file(&files.batch_root, 2)?))
+}
+
+/// Notes that the queues hold nothing that can be relied on; and, as the log is on disk by now, up to where.
+fn forget_queues(checkpoint: &mut CheckpointFile, log: &LogEnd) -> std::io::Result<()> {
+    let now = &mut checkpoint.now;
+    now.logics_phy = 0;
+    now.physic_ts = now.physic_ts.max(log.last_ts);
+    now.own = Some(Own {
+        end: log.end,
+        last_record: log.last_record,
+        durable: log.end,
+        no_queues: false,
+        no_batch_queues: now.own.is_some_and(|own| own.no_batch_queues),
+        physic_ts: now.physic_ts,
+    });
+    checkpoint.save()
+}
+
+impl Core {
+    /// Cuts queues to what is known of them and dispatches the rest of the log. Answers how many units that made.
+    fn bring_in_line(&self, plan: &Plan, end: u64) -> std::io::Result<u64> {
+        let mut from = plan.dispatch_from;
+        self.opening.dispatched.store(from, Ordering::Release);
+        if plan.ask_queues {
+            from = from.min(self.last_dispatched()?.max(self.log.min_phy()));
+        }
+        let long = end.saturating_sub(from) > self.options.progress_bytes;
+        // Few queues are no work. And what is noted of a long dispatch needs all queues to be cut.
+        let now = plan.sweep
+            && (plan.anew
+                || long
+                || self.count_queues(self.options.sweep_inline_max + 1)? <= self.options.sweep_inline_max);
+        if now {
+            self.sweep(&|| false)?;
+        }
+        self.dispatch_again(from, end, !self.opening.sweeping())
+    }
+
+    /// Opens all queues. Answers where the last record ends that one of them knows.
+    fn last_dispatched(&self) -> std::io::Result<u64> {
+        let mut last = 0;
+        for (topic, id) in self.queue_names()? {
+            if let Some(queue) = self.open_queue(&topic, id, false)? {
+                let end = queue.next.load(Ordering::Relaxed);
+                let unit = queue.unit(&self.files, end - 1, end)?;
+                last = last.max(unit.filter(|u| !u.is_filler()).map_or(0, |u| u.end()));
+            }
+        }
+        Ok(last)
     }
 }
 
@@ -293,18 +369,21 @@ fn keep_holes(
     Ok(new.iter().map(|h| h.to - h.from).sum())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, from recover")]
-fn build(
+/// What a store is made of.
+struct Parts {
     options: StoreOptions,
     clock: SharedClock,
     folder: FolderLock,
     checkpoint: CheckpointFile,
-    files: QueueFiles,
+    queue_files: QueueFiles,
+    opening: Opening,
     queues: QueueTable,
     log: Log,
-    end: LogEnd,
     index: Option<Index>,
-) -> Arc<Core> {
+}
+
+fn build(parts: Parts, end: LogEnd) -> Arc<Core> {
+    let Parts { options, clock, folder, checkpoint, queue_files, opening, queues, log, index } = parts;
     let sync = options.flush_mode == FlushMode::Sync;
     // Pages that are synced without having been filled are written as zeros: few where every append is synced.
     let (start, max) = if sync { (256 << 10, 256 << 10) } else { (4 << 20, 32 << 20) };
@@ -317,7 +396,8 @@ fn build(
         clock,
         log,
         queues,
-        files,
+        files: queue_files,
+        opening,
         index,
         listener: Default::default(),
         poison: Default::default(),

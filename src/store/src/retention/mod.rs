@@ -221,8 +221,8 @@ impl Core {
                     if count_files(&dir.join(&queue_id))? < 2 {
                         continue;
                     }
-                    let queue = queue_id.parse().ok().and_then(|id| self.queues.find(&topic, id));
-                    let Some(queue) = queue.filter(|q| q.is_batch() == batch) else { continue };
+                    let Ok(id) = queue_id.parse() else { continue };
+                    let Some(queue) = self.open_queue(&topic, id, false)?.filter(|q| q.is_batch() == batch) else { continue };
                     let removed = self.remove_queue_files(&queue)?;
                     n += removed;
                     if removed > 0 && !pace(pause) {

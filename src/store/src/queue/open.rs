@@ -1,0 +1,301 @@
+//! Queues are opened at their first touch: a start, a stop and idle time cost nothing for the others.
+//!
+//! When the last run ended in a crash, a queue may have units at or beyond the position up to which units were known to
+//! be on disk ([`Opening::cut`]). They are cut when it is opened, and [`Core::sweep`] does the same for all that nobody
+//! touches. Until it has, the checkpoint's `logicsPhysicalOffset` stays where it is and `abort` stands, so that the next
+//! start cuts at the same position.
+//!
+//! A queue whose files are missing or of other lengths is made again from the log when it is opened. While that lasts,
+//! `rebuilding/<topic>/<queue>` says so: what a crash leaves of it is not believed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::core::Core;
+use crate::io::Disk;
+use crate::queue::Queue;
+use crate::queue::load::{any_file, sub_dirs};
+
+/// Fillers more than this in front of a queue's next message are not written for one that was made again.
+const FILL_MAX: i64 = 1 << 20;
+
+/// What opening a queue needs to know of recovery.
+#[derive(Default)]
+pub(crate) struct Opening {
+    /// Units of records that end beyond are cut.
+    cut: u64,
+    /// The records below have been dispatched: what a damaged queue is made again from.
+    pub(crate) dispatched: AtomicU64,
+    /// There may be queues with units beyond the cut.
+    sweeping: AtomicBool,
+    /// Held during a sweep.
+    sweep: Mutex<()>,
+    /// Queues that are being made again, with the offset that is next in them at least.
+    damaged: Mutex<BTreeMap<(String, i32), i64>>,
+    /// `rebuilding` in the store's folder.
+    marks: PathBuf,
+}
+
+impl Opening {
+    pub(crate) fn new(root: &Path, cut: u64, sweeping: bool) -> io::Result<Self> {
+        let marks = root.join("rebuilding");
+        let mut damaged = BTreeMap::new();
+        for topic in sub_dirs(&marks)? {
+            for entry in std::fs::read_dir(marks.join(&topic))? {
+                let entry = entry?;
+                let id = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok());
+                if let Some(id) = id {
+                    let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    damaged.insert((topic.clone(), id), text.trim().parse().unwrap_or(0));
+                }
+            }
+        }
+        Ok(Self { cut, sweeping: sweeping.into(), damaged: damaged.into(), marks, ..Self::default() })
+    }
+
+    /// Whether the sweep is still to be done.
+    pub(crate) fn sweeping(&self) -> bool {
+        self.sweeping.load(Ordering::Acquire)
+    }
+
+    fn mark(&self, disk: &dyn Disk, key: (String, i32), next: i64) -> io::Result<()> {
+        let dir = self.marks.join(&key.0);
+        let path = dir.join(key.1.to_string());
+        disk.create_dir_all(&dir)?;
+        disk.write(&path, next.to_string().as_bytes())?;
+        disk.open(&path, false)?.sync()?;
+        for dir in [Some(&*dir), dir.parent(), self.marks.parent()].into_iter().flatten() {
+            disk.sync_dir(dir)?;
+        }
+        self.damaged.lock().insert(key, next);
+        Ok(())
+    }
+
+    /// For a queue that is made again, and for a topic that is deleted.
+    fn unmark(&self, disk: &dyn Disk, topic: &str, id: Option<i32>) -> io::Result<()> {
+        let mut damaged = self.damaged.lock();
+        let named = |key: &(String, i32)| key.0 == topic && id.is_none_or(|id| id == key.1);
+        if !damaged.keys().any(named) {
+            return Ok(());
+        }
+        damaged.retain(|key, _| !named(key));
+        let dir = self.marks.join(topic);
+        match id {
+            Some(id) if damaged.keys().any(|key| key.0 == topic) => {
+                disk.remove_file(&dir.join(id.to_string()))?;
+                disk.sync_dir(&dir)
+            }
+            _ => {
+                disk.remove_dir_all(&dir)?;
+                disk.sync_dir(&self.marks)
+            }
+        }
+    }
+}
+
+impl Core {
+    /// The queue's handle: opened where it has files, made with `make`, else `None`. May read files.
+    pub(crate) fn open_queue(&self, topic: &str, id: i32, make: bool) -> io::Result<Option<Arc<Queue>>> {
+        if let Some(queue) = self.queues.find(topic, id) {
+            return Ok(Some(queue));
+        }
+        let _one = self.queues.opening(topic);
+        self.open_locked(topic, id, make)
+    }
+
+    fn open_locked(&self, topic: &str, id: i32, make: bool) -> io::Result<Option<Arc<Queue>>> {
+        if let Some(queue) = self.queues.find(topic, id) {
+            return Ok(Some(queue));
+        }
+        let queue = self.queues.make(topic, id);
+        let there = queue.storable && self.has_files(&queue)?;
+        if there {
+            let opened = self.load_or_rebuild(&queue);
+            opened.inspect_err(|_| self.files.forget(&queue))?;
+        } else if !make {
+            return Ok(None);
+        }
+        self.queues.insert(&queue);
+        Ok(Some(queue))
+    }
+
+    /// A handle of a queue that cannot be opened now: nobody reads or appends by it, and the next asks again.
+    pub(crate) fn unopened(&self, topic: &str, id: i32, error: &io::Error) -> Arc<Queue> {
+        tracing::error!(topic, queue = id, %error, "open a consume queue");
+        let queue = self.queues.make(topic, id);
+        queue.broken.store(true, Ordering::Release);
+        queue.deleted.store(true, Ordering::Release);
+        queue
+    }
+
+    fn has_files(&self, queue: &Queue) -> io::Result<bool> {
+        match std::fs::metadata(self.files.dir(queue)) {
+            Ok(data) if data.is_dir() => return Ok(true),
+            Err(e) if !is_absent(&e) => return Err(e),
+            _ => {}
+        }
+        let damaged = self.opening.damaged.lock();
+        Ok(!damaged.is_empty() && damaged.contains_key(&(queue.topic().to_owned(), queue.queue_id())))
+    }
+
+    fn load_or_rebuild(&self, queue: &Arc<Queue>) -> io::Result<()> {
+        let key = (queue.topic().to_owned(), queue.queue_id());
+        let noted = self.opening.damaged.lock().get(&key).copied();
+        let next = match noted {
+            Some(next) => next,
+            None if queue.load(&self.files, self.opening.cut)? => {
+                queue.show_all();
+                return Ok(());
+            }
+            None => {
+                let next = queue.salvage_end(&self.files, self.opening.cut);
+                self.opening.mark(&*self.files.disk, key, next)?;
+                next
+            }
+        };
+        let (from, to) = (self.log.min_phy(), self.opening.dispatched.load(Ordering::Acquire));
+        tracing::warn!(?queue, from, to, "a consume queue is damaged: made again from the log");
+        queue.drop_files(&self.files)?;
+        let units = self.dispatch_to(queue, from, to)?;
+        if !queue.is_batch() && queue.next_offset() < next {
+            // Its last messages have expired or are damaged; their offsets are not given out again.
+            match queue.next_offset() {
+                0 => queue.begin_at(&self.files, next)?,
+                at if next - at <= FILL_MAX => queue.fill_to(&self.files, next)?,
+                _ => {}
+            }
+        }
+        queue.write_out(&self.files)?;
+        queue.sync(&self.files)?;
+        self.opening.unmark(&*self.files.disk, queue.topic(), Some(queue.queue_id()))?;
+        queue.show_all();
+        tracing::warn!(?queue, units, "the consume queue is made again");
+        Ok(())
+    }
+
+    /// Every queue with files, by topic and number. Lists two levels of folders.
+    pub(crate) fn queue_names(&self) -> io::Result<Vec<(String, i32)>> {
+        let mut names = Vec::new();
+        for root in [&self.files.root, &self.files.batch_root] {
+            for topic in sub_dirs(root)? {
+                names.extend(self.ids_of(root, &topic)?.into_iter().map(|id| (topic.clone(), id)));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The numbers of a topic's queues with files below `root`; none where the topic's queues are of the other kind.
+    fn ids_of(&self, root: &Path, topic: &str) -> io::Result<Vec<i32>> {
+        let batch = root == self.files.batch_root;
+        if self.queues.is_batch(topic) != batch {
+            return Ok(Vec::new());
+        }
+        Ok(sub_dirs(&root.join(topic))?.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// All queues of a topic, opened.
+    pub(crate) fn open_topic(&self, topic: &str) -> io::Result<Vec<Arc<Queue>>> {
+        let batch = self.queues.is_batch(topic);
+        let root = if batch { &self.files.batch_root } else { &self.files.root };
+        if Queue::storable_name(topic) {
+            for id in self.ids_of(root, topic)? {
+                self.open_queue(topic, id, false)?;
+            }
+        }
+        Ok(self.queues.of_topic(topic))
+    }
+
+    /// See [`crate::Store::declare_batch`]. The log's lock is taken by the caller where appends are possible, after the
+    /// topic's [`crate::queue::table::QueueTable::opening`].
+    pub(crate) fn declare_batch(&self, topic: &str, declare: impl FnOnce() -> bool) -> io::Result<bool> {
+        let _one = self.queues.opening(topic);
+        if Queue::storable_name(topic) && !self.queues.is_batch(topic) {
+            for id in self.ids_of(&self.files.root, topic)? {
+                if any_file(&self.files.root.join(topic).join(id.to_string()), 0)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(declare())
+    }
+
+    /// Cuts the queues that nobody has touched. Answers whether all are done; false when `stopped`.
+    pub(crate) fn sweep(&self, stopped: &dyn Fn() -> bool) -> io::Result<bool> {
+        if !self.opening.sweeping() {
+            return Ok(true);
+        }
+        let _one = self.opening.sweep.lock();
+        let mut n = 0u64;
+        for root in [&self.files.root, &self.files.batch_root] {
+            for topic in sub_dirs(root)? {
+                for id in self.ids_of(root, &topic)? {
+                    if stopped() {
+                        return Ok(false);
+                    }
+                    self.sweep_queue(&topic, id)?;
+                    n += 1;
+                }
+            }
+        }
+        let damaged: Vec<_> = self.opening.damaged.lock().keys().cloned().collect();
+        for (topic, id) in damaged {
+            self.open_queue(&topic, id, false)?;
+        }
+        self.opening.sweeping.store(false, Ordering::Release);
+        tracing::info!(queues = n, cut = self.opening.cut, "every consume queue is in line with the log");
+        Ok(true)
+    }
+
+    fn sweep_queue(&self, topic: &str, id: i32) -> io::Result<()> {
+        let _one = self.queues.opening(topic);
+        if self.queues.find(topic, id).is_some() {
+            return Ok(());
+        }
+        // Not in the table: what nobody needs costs no memory.
+        let queue = self.queues.make_passing(topic, id);
+        if !queue.storable {
+            return Ok(());
+        }
+        let loaded = match std::fs::metadata(self.files.dir(&queue)) {
+            Ok(_) => queue.load(&self.files, self.opening.cut),
+            // Deleted meanwhile.
+            Err(e) if is_absent(&e) => return Ok(()),
+            Err(e) => Err(e),
+        };
+        self.files.forget(&queue);
+        if !loaded? {
+            self.open_locked(topic, id, true)?;
+        }
+        Ok(())
+    }
+
+    /// How many queues there are, counted up to `max`.
+    pub(crate) fn count_queues(&self, max: usize) -> io::Result<usize> {
+        let mut n = 0;
+        for root in [&self.files.root, &self.files.batch_root] {
+            for topic in sub_dirs(root)? {
+                n += self.ids_of(root, &topic)?.len();
+                if n >= max {
+                    return Ok(n);
+                }
+            }
+        }
+        Ok(n)
+    }
+
+    /// Before the topic's folder is removed.
+    pub(crate) fn forget_damaged(&self, topic: &str) -> io::Result<()> {
+        self.opening.unmark(&*self.files.disk, topic, None)
+    }
+}
+
+/// No such file, or a name that no file can have.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
+}
