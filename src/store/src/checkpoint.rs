@@ -28,6 +28,12 @@ impl CheckpointFile {
         Ok(Self { file, now, written: (len >= FILE_LEN).then_some(now) })
     }
 
+    /// After a crash the page cache may say what a failed sync did not bring to the disk: the next [`CheckpointFile::save`]
+    /// writes in any case.
+    pub(crate) fn distrust(&mut self) {
+        self.written = None;
+    }
+
     /// As the file on the disk says it: the units of records below are there.
     pub(crate) fn synced_below(&self) -> u64 {
         self.written.map_or(0, |w| w.logics_phy.max(0) as u64)

@@ -63,8 +63,11 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
     options.disk.create_dir_all(&dir).map_err(open_io("make the folder", &dir))?;
     let files = log_files(&options)?;
     let path = options.file("checkpoint");
-    let checkpoint = CheckpointFile::open(&options.disk, &path).map_err(open_io("read", path))?;
+    let mut checkpoint = CheckpointFile::open(&options.disk, &path).map_err(open_io("read", path))?;
     let clean = !options.file("abort").exists();
+    if !clean {
+        checkpoint.distrust();
+    }
     Ok(Unrecovered { options, clock, folder, files, checkpoint, clean, batch_topics: Vec::new() })
 }
 
