@@ -62,7 +62,8 @@ fn use_it(dir: &Path) {
     else {
         return;
     };
-    for queue in store.queues() {
+    for (topic, id) in store.queue_names().unwrap() {
+        let queue = store.queue(&topic, id);
         let mut offset = store.min_offset(&queue);
         while offset < queue.max_offset() {
             let outcome = store.pull(&queue, offset, &ALL, &mut |_| true, &mut |slice| {

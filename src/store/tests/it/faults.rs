@@ -26,6 +26,15 @@ impl Faulty {
         Arc::new(Self { left: AtomicI64::new(nth), dead, which, error })
     }
 
+    /// The nth operation from now on fails.
+    pub fn fail_at(&self, nth: i64) {
+        self.left.store(nth, SeqCst);
+    }
+
+    pub fn fail_from_now(&self) {
+        self.fail_at(1);
+    }
+
     fn op(&self, op: char) -> io::Result<()> {
         if !self.which.contains(op) {
             return Ok(());

@@ -11,6 +11,7 @@ mod formats;
 mod helper;
 mod holes;
 mod index;
+mod lazy;
 mod model;
 mod race;
 mod retention;
