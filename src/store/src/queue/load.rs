@@ -144,8 +144,10 @@ impl Queue {
                 let file = files.disk.open(path, false)?;
                 let at = (end - base).max(0) as u64 * self.unit_bytes();
                 if !reads_zero(&*file, at)? {
-                    file.zero_from(at)?;
-                    file.sync()?;
+                    // Where that fails, the page cache has zeros and the disk perhaps not: the next attempt looks at the disk.
+                    file.zero_from(at)
+                        .and_then(|()| file.sync())
+                        .inspect_err(|_| drop(files.disk.drop_cache(path)))?;
                 }
             }
         }

@@ -34,7 +34,11 @@ pub(super) fn cut(
                 bytes += dirty - from;
                 save_aside(options, base + from, &file, from, dirty).map_err(io())?;
                 let file = options.disk.open(path, false).map_err(io())?;
-                file.zero_from(from).and_then(|()| file.sync()).map_err(io())?;
+                // Where that fails, the page cache has zeros and the disk perhaps not: the next attempt looks at the disk.
+                file.zero_from(from)
+                    .and_then(|()| file.sync())
+                    .inspect_err(|_| drop(options.disk.drop_cache(path)))
+                    .map_err(io())?;
             }
             kept.push((*base, path.clone()));
             continue;
