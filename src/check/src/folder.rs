@@ -95,6 +95,11 @@ pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, Ch
         abort: root.join("abort").exists(),
         ..Report::default()
     };
+    for name in ["lock", "abort"] {
+        if root.join(name).is_dir() {
+            report.add(Kind::Unreadable, name, None, 1, "a folder".to_owned());
+        }
+    }
     report.log.folders = dirs.iter().map(|d| shown(d)).collect();
     let checkpoint = read_checkpoint(root, &mut report);
     let known = config::holes(root, &mut report);
@@ -142,9 +147,8 @@ pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, Ch
 
 /// Where a start makes units again: what the checkpoint does not vouch for, after a clean stop of an old Apache nothing.
 fn vouched(checkpoint: &Checkpoint, report: &Report) -> u64 {
-    let logics = checkpoint.logics_phy.max(0) as u64;
-    match (logics, report.abort) {
-        (1.., _) => logics.min(report.log.end),
+    match (log::Trust::new(checkpoint).logics, report.abort) {
+        (logics @ 1.., _) => logics.min(report.log.end),
         (0, false) => report.log.end,
         (0, true) => report.log.begin,
     }
@@ -207,6 +211,10 @@ fn checkpoint_fits(checkpoint: &Checkpoint, report: &mut Report) {
         report.add(Kind::CheckpointAhead, "checkpoint", Some(40), 1, what);
     }
     let last = report.log.last_ms.unwrap_or(0);
+    if checkpoint.own.is_some_and(|own| own.physic_ts != 0 && own.physic_ts != checkpoint.physic_ts) {
+        let what = "another broker has written since: OxMQ's part is not used".to_owned();
+        report.add(Kind::CheckpointForeign, "checkpoint", Some(64), 1, what);
+    }
     for (name, at, ts) in [
         ("physicMsgTimestamp", 0, checkpoint.physic_ts),
         ("logicsMsgTimestamp", 8, checkpoint.logics_ts),
@@ -214,7 +222,7 @@ fn checkpoint_fits(checkpoint: &Checkpoint, report: &mut Report) {
     ] {
         if (files > 0 && report.log.records > 0 && ts > last) || ts < 0 {
             let what = format!("{name} {ts}, the last record is of {last}");
-            report.add(Kind::CheckpointAhead, "checkpoint", Some(at), 1, what);
+            report.add(Kind::CheckpointTime, "checkpoint", Some(at), 1, what);
         }
     }
 }

@@ -84,17 +84,38 @@ impl Log {
     }
 }
 
-/// What is taken for known to be on disk: by OxMQ's own mark and Java's dispatch position.
-pub(crate) fn durable(checkpoint: &Checkpoint) -> u64 {
-    checkpoint.own.map_or(0, |own| own.durable).max(checkpoint.logics_phy.max(0) as u64)
+/// What the checkpoint says of the log, as far as it can be believed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trust {
+    /// Everything below was on disk.
+    pub(crate) durable: u64,
+    /// So was what was stored up to then, ms.
+    pub(crate) durable_ts: i64,
+    /// The records below have their units on disk. 0: not known.
+    pub(crate) logics: u64,
+}
+
+impl Trust {
+    pub(crate) fn new(checkpoint: &Checkpoint) -> Self {
+        let logics = checkpoint.logics_phy.max(0) as u64;
+        // Another broker has written the rest of the checkpoint since where the times differ; 0: not noted.
+        let own = checkpoint.own.filter(|own| own.physic_ts == 0 || own.physic_ts == checkpoint.physic_ts);
+        match own {
+            // The position says it better than a time that other records may have too.
+            Some(own) => {
+                let logics = logics.min(own.end);
+                Self { durable: own.durable.max(logics), durable_ts: i64::MIN, logics }
+            }
+            None => Self { durable: logics, durable_ts: checkpoint.physic_ts, logics },
+        }
+    }
 }
 
 /// Where a scan is.
 struct Scan<'a> {
     report: &'a mut Report,
     known: &'a [Known],
-    durable: u64,
-    physic_ts: i64,
+    trust: Trust,
     ended: bool,
     last_ts: i64,
     backwards: u64,
@@ -112,8 +133,7 @@ pub(crate) fn scan(
     each: &mut dyn FnMut(&mut Report, u64, &RecordView<'_>),
 ) {
     let mut scan = Scan {
-        durable: durable(checkpoint),
-        physic_ts: checkpoint.physic_ts,
+        trust: Trust::new(checkpoint),
         report,
         known,
         ended: false,
@@ -207,25 +227,27 @@ impl Scan<'_> {
         self.gap = Some((at, why));
     }
 
-    /// Something follows behind a gap. A record that was on disk before the last checkpoint makes it a hole; else the
-    /// log ended at the gap.
+    /// Something follows behind a gap, at `phy`. What was on disk before the last checkpoint makes a hole of it; else the
+    /// log ended at the gap. `store_ts` is the time of the record that follows; a filler says nothing of what is in front.
     fn close_gap(&mut self, phy: u64, store_ts: Option<i64>) {
-        if self.ended {
-            return;
-        }
-        let Some((from, why)) = self.gap.take() else { return };
-        if from < self.durable || store_ts.is_some_and(|ts| ts <= self.physic_ts) {
-            let bytes = phy.saturating_sub(from);
-            let what = format!("{bytes} bytes are no records: {why}");
-            self.report.add(Kind::LogHole, "commitlog", Some(from), bytes, what);
-            self.report.log.holes.push(Hole { from, to: phy, known: false, why });
-            self.report.log.behind_bytes = 0;
-        } else if store_ts.is_some() {
-            self.ended = true;
-        } else {
-            // A filler says nothing of what is in front of it.
+        let (false, Some((from, why))) = (self.ended, self.gap.take()) else { return };
+        let Some(ts) = store_ts else {
             self.gap = Some((from, why));
+            return;
+        };
+        let to = if ts <= self.trust.durable_ts { phy } else { self.trust.durable.min(phy) };
+        if from < to {
+            self.hole(from, to, why);
         }
+        self.ended = to < phy;
+    }
+
+    fn hole(&mut self, from: u64, to: u64, why: String) {
+        let what = format!("{} bytes are no records: {why}", to - from);
+        self.report.add(Kind::LogHole, "commitlog", Some(from), to - from, what);
+        self.report.log.holes.push(Hole { from, to, known: false, why });
+        self.report.log.end = to;
+        self.report.log.behind_bytes = 0;
     }
 
     fn known_hole(&mut self, hole: &Known, path: &str) {
@@ -258,8 +280,8 @@ impl Scan<'_> {
         log.end = phy + view.size() as u64;
         log.first_ms.get_or_insert(ts);
         log.last_ms = Some(log.last_ms.map_or(ts, |last| last.max(ts)));
-        if ts <= self.physic_ts {
-            self.durable = self.durable.max(phy + view.size() as u64);
+        if ts <= self.trust.durable_ts {
+            self.trust.durable = self.trust.durable.max(phy + view.size() as u64);
         }
         if ts < self.last_ts {
             self.backwards += 1;
@@ -272,22 +294,29 @@ impl Scan<'_> {
         each(self.report, phy, view);
     }
 
-    fn finish(self, files_end: u64) {
+    fn finish(mut self, files_end: u64) {
+        let durable = self.trust.durable;
+        let gap = if self.ended { None } else { self.gap.take() };
+        match gap {
+            // Nothing follows: what was on disk is gone up to where it is known to have been.
+            Some((from, why)) if from < durable && durable <= files_end => self.hole(from, durable, why),
+            Some((from, why)) if from < durable => {
+                let what = format!("ends at {from} ({why}), was on disk up to {durable}");
+                self.report.add(Kind::LogEndsEarly, "commitlog", Some(from), durable - from, what);
+            }
+            _ if self.report.log.end < durable => {
+                let end = self.report.log.end;
+                let what = format!("ends at {end}, was on disk up to {durable}");
+                self.report.add(Kind::LogEndsEarly, "commitlog", Some(end), durable - end, what);
+            }
+            _ => {}
+        }
         let report = self.report;
-        report.log.durable = self.durable.min(files_end.max(self.durable));
+        report.log.durable = durable;
         if self.backwards > 3 {
             *report.counts.entry(Kind::LogTimeBackwards.code()).or_default() = self.backwards;
         }
         let end = report.log.end;
-        if let Some((from, why)) = &self.gap
-            && *from < self.durable
-        {
-            let what = format!("ends at {from} ({why}), was on disk up to {}", self.durable);
-            report.add(Kind::LogEndsEarly, "commitlog", Some(*from), self.durable - from, what);
-        } else if self.gap.is_none() && !self.ended && end < self.durable && report.log.files > 0 {
-            let what = format!("ends at {end}, was on disk up to {}", self.durable);
-            report.add(Kind::LogEndsEarly, "commitlog", Some(end), self.durable - end, what);
-        }
         let (bytes, records) = (report.log.behind_bytes, report.log.behind_records);
         if records > 0 {
             let what = format!("{records} records in {bytes} bytes behind the log's end");
@@ -313,7 +342,7 @@ pub(crate) fn scan_fast(log: &Log, checkpoint: &Checkpoint, known: &[Known], rep
                 report.log.last_ms = Some(ts);
                 tail = Some(i);
             }
-            At::Bad(why) if !covered && file.base < durable(checkpoint) => {
+            At::Bad(why) if !covered && file.base < Trust::new(checkpoint).durable => {
                 report.add(Kind::LogHole, shown(&file.path), Some(file.base), 1, why);
             }
             _ if covered => tail = Some(i),

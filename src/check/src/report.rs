@@ -71,8 +71,8 @@ kinds! {
         => "copied to quarantine/ and skipped by readers; what was stored in it is lost. Apache would cut the log there";
     LogKnownHole "log-known-hole" Lasting "a hole that an earlier start put into quarantine"
         => "stays skipped by readers. Apache would cut the log there";
-    LogEndsEarly "log-ends-early" Lasting "the log ends before what the checkpoint knows to be on disk"
-        => "the start is refused, or goes on behind the loss with the missing bytes in quarantine";
+    LogEndsEarly "log-ends-early" Lasting "the log's files end before what the checkpoint knows to be on disk"
+        => "the start is refused: restore the files";
     LogUnreadable "log-unreadable" Lasting "the disk does not give a part of the log"
         => "taken for damage: replace the disk, restore the file";
     LogTimeBackwards "log-time-backwards" Note "a record's store time is before that of the one in front of it"
@@ -138,6 +138,10 @@ kinds! {
         => "everything is read from the log's first file on";
     CheckpointAhead "checkpoint-ahead" Repaired "the checkpoint says more than the log has"
         => "brought down to the log's end";
+    CheckpointTime "checkpoint-time" Note "a time of the checkpoint is later than the last record's"
+        => "brought in line as messages are stored";
+    CheckpointForeign "checkpoint-foreign" Note "Apache's broker has written the checkpoint after OxMQ"
+        => "OxMQ's part is not used";
     CheckpointOwn "checkpoint-own" Repaired "OxMQ's part of the checkpoint is damaged"
         => "ignored, written anew";
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use oxmq_base::disk::next_data;
 use oxmq_protocol::message::topic;
 use oxmq_store::format::timer::{
     CHECK, FILLER, MAGIC_BLANK, PRECISION_MS, SLOT, SLOTS, Slot, TIMER_UNIT, TimerCheckpoint, TimerEntry,
@@ -11,6 +12,9 @@ use oxmq_store::format::timer::{
 use crate::files::{self, Named, Window};
 use crate::log::{Log, shown};
 use crate::report::{Kind, Report, TimerSummary};
+
+/// Slots that are looked at together.
+const BLOCK: u64 = 4096;
 
 /// The log of the timers.
 pub(crate) struct TimerLog {
@@ -132,7 +136,19 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
         report.add(Kind::TimerFile, shown(path), None, 1, what);
     }
     let mut steps_left = summary.units.saturating_mul(2).saturating_add(1_000);
+    let (mut used, mut empty) = (0, false);
     for index in 0..len / SLOT as u64 {
+        // Most of the wheel was never written, or never used.
+        if index >= used {
+            used = index + BLOCK;
+            let at = index * SLOT as u64;
+            let hole = matches!(next_data(window.file(), at), Ok(next) if next.is_none_or(|d| d >= used * SLOT as u64));
+            let bytes = if hole { &[][..] } else { window.get(at, BLOCK as usize * SLOT) };
+            empty = files::is_zero(&bytes[..bytes.len().min(BLOCK as usize * SLOT)]);
+        }
+        if empty {
+            continue;
+        }
         let Some(slot) = window.get(index * SLOT as u64, SLOT).first_chunk::<SLOT>().map(Slot::decode) else {
             break;
         };
@@ -158,8 +174,8 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
             };
             summary.pending += 1;
             count += if unit.deletes() { -1 } else { 1 };
-            let found = log.record(unit.phy.max(0) as u64, |view| view.topic() == topic::TIMER);
-            if found != Some(true) {
+            let phy = unit.phy.max(0) as u64;
+            if phy >= report.log.end || log.record(phy, |view| view.topic() == topic::TIMER) != Some(true) {
                 let what = format!("slot {index}: no record of {} at {}", topic::TIMER, unit.phy);
                 report.add(Kind::TimerRecord, shown(path), at, 1, what);
             }

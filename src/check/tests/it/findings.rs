@@ -1,0 +1,1 @@
+//! Each kind of finding, made on purpose.

@@ -1,0 +1,8 @@
+//! Checks of whole folders: good ones of both brokers, and damaged ones of every kind.
+#![allow(clippy::unwrap_used)]
+
+mod dumps;
+mod findings;
+mod folder;
+mod good;
+mod hostile;
