@@ -99,19 +99,33 @@ impl Threads {
 
 /// The first failed write is final: what the kernel did with the pages is unknown, so nothing after it is acknowledged.
 #[derive(Default)]
-pub(crate) struct Poison(ArcSwapOption<String>, AtomicBool);
+pub(crate) struct Poison {
+    why: ArcSwapOption<String>,
+    is_set: AtomicBool,
+    /// Readers were taken back to what is durable.
+    hidden: AtomicBool,
+}
 
 impl Poison {
     pub(crate) fn reason(&self) -> Option<Arc<str>> {
-        if !self.1.load(Ordering::Acquire) {
+        if !self.is_set() {
             return None;
         }
-        Some(self.0.load().as_ref().map_or_else(|| "unknown".into(), |s| s.as_str().into()))
+        Some(self.why.load().as_ref().map_or_else(|| "unknown".into(), |s| s.as_str().into()))
+    }
+
+    fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Acquire)
+    }
+
+    /// True once, after it was set.
+    pub(crate) fn hides_now(&self) -> bool {
+        self.is_set() && !self.hidden.swap(true, Ordering::AcqRel)
     }
 
     fn set(&self, reason: String) -> bool {
-        let old = self.0.compare_and_swap(&None::<Arc<String>>, Some(Arc::new(reason)));
-        self.1.store(true, Ordering::Release);
+        let old = self.why.compare_and_swap(&None::<Arc<String>>, Some(Arc::new(reason)));
+        self.is_set.store(true, Ordering::Release);
         old.is_none()
     }
 }
@@ -140,7 +154,8 @@ impl Core {
 
     /// Everything below can be read.
     pub(crate) fn visible(&self) -> u64 {
-        if self.show_unflushed { self.log.written() } else { self.log.flushed() }
+        let all = self.show_unflushed && !self.poison.is_set();
+        if all { self.log.written() } else { self.log.flushed() }
     }
 
     pub(crate) fn is_sync(&self) -> bool {

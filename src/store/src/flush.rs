@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::api::Durable;
 use crate::core::{Core, FlushMark};
+use crate::format::unit::Unit;
 use crate::mapped::PAGE;
 use crate::queue::{CHUNK, Queue};
 
@@ -65,7 +66,30 @@ impl Core {
     }
 
     pub(crate) fn fail_waiters(&self) {
+        if self.poison.hides_now() {
+            self.hide_unflushed();
+        }
         self.waiters.finish(Durable::Poisoned, |_| true);
+    }
+
+    /// After a failed write, under ASYNC_FLUSH: readers no longer see what may be lost. A consumer that goes on beyond it
+    /// would pass over the messages that take its offsets after the restart.
+    fn hide_unflushed(&self) {
+        if !self.show_unflushed {
+            return;
+        }
+        // No append shows anything any more: each looks at the poison under this lock.
+        let _tail = self.log.tail.lock();
+        let flushed = self.log.flushed();
+        for queue in self.queues.all() {
+            let (first, end) = (queue.first.load(Ordering::Relaxed), queue.visible.load(Ordering::Relaxed));
+            let kept = queue
+                .first_matching(&self.files, (first, end), Unit::is_filler, |u| u.end() > flushed)
+                .and_then(|to| if to < end { queue.show_to(&self.files, to).map(drop) } else { Ok(()) });
+            if let Err(error) = kept {
+                tracing::error!(?queue, %error, "hide what is not on the disk");
+            }
+        }
     }
 
     fn finish_waiters(&self) {
