@@ -83,6 +83,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The store cannot be opened.
+    /// The store's folder is not one to be opened.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The store cannot be recovered.
@@ -266,7 +269,11 @@ async fn open_store(
     let clock = Arc::clone(clock);
     let opened = tokio::task::spawn_blocking(move || {
         let unrecovered = oxmq_store::open(options, Arc::clone(&clock))?;
-        let topics = topics::Topics::open(&topic_options, ConfigFile::new(&folder, "topics.json"), clock)?;
+        let topics = topics::Topics::open(
+            &topic_options,
+            ConfigFile::new(&folder, "topics.json"),
+            Arc::clone(&clock),
+        )?;
         let store = unrecovered.with_batch_topics(topics.batch_names()).recover()?;
         Ok::<_, StartError>((store, topics))
     });
@@ -277,7 +284,11 @@ fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
     let s = &settings.store;
     let unsigned = |n: i32| u64::try_from(n).unwrap_or(0);
     let mut options = StoreOptions::new(&s.store_path_root_dir);
-    options.commitlog_dir = s.store_path_commit_log.as_ref().map(PathBuf::from);
+    let mut log_dirs = paths(s.store_path_commit_log.as_deref());
+    options.commitlog_dir = log_dirs.next();
+    options.commitlog_more = log_dirs.collect();
+    options.commitlog_read_only = paths(s.read_only_commit_log_store_paths.as_deref()).collect();
+    options.append_property_crc = s.enabled_append_prop_crc;
     options.commitlog_file_bytes = unsigned(s.mapped_file_size_commit_log);
     options.queue_file_bytes = unsigned(s.mapped_file_size_consume_queue).next_multiple_of(QUEUE_UNIT);
     options.batch_queue_file_bytes =

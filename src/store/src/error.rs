@@ -75,8 +75,26 @@ pub enum OpenError {
         /// cause
         source: io::Error,
     },
-    /// A CommitLog file whose length is not the configured one. Apache refuses to start too.
-    #[error("{path} has {len} bytes, the configured length is {expected}")]
+    /// The folder was made with another length of files. Apache refuses to start too.
+    #[error(
+        "{path} has {len} bytes, the configured length is {expected}: the folder was made with {key}={len}; set that, \
+         nothing was changed"
+    )]
+    MadeWith {
+        /// A file.
+        path: PathBuf,
+        /// Its length.
+        len: u64,
+        /// The configured length.
+        expected: u64,
+        /// The setting.
+        key: &'static str,
+    },
+    /// A CommitLog file that has not the length of the others. Apache refuses to start too.
+    #[error(
+        "{path} has {len} bytes, the configured length is {expected}, and other files have it: the file is damaged; \
+         restore it, nothing was changed"
+    )]
     FileLength {
         /// The file.
         path: PathBuf,
@@ -86,8 +104,13 @@ pub enum OpenError {
         expected: u64,
     },
     /// A file is missing between others.
-    #[error("commit log file {0} is missing")]
+    #[error(
+        "commit log file {0} is missing between others: restore it (or mount its folder), nothing was changed"
+    )]
     Gap(PathBuf),
+    /// Two folders of the log have files of the same place.
+    #[error("commit log file {0} is there twice, in two folders, or overlaps the one before: take one away")]
+    Twice(PathBuf),
     /// Options that cannot work together.
     #[error("{0}")]
     Options(&'static str),

@@ -23,9 +23,15 @@ pub struct StoreOptions {
     pub root: PathBuf,
     /// `storePathCommitLog`; the root's `commitlog` where none is given.
     pub commitlog_dir: Option<PathBuf>,
+    /// The folders of `storePathCommitLog` behind the first: new files go round all of them.
+    pub commitlog_more: Vec<PathBuf>,
+    /// `readOnlyCommitLogStorePaths`: folders whose files are read, and in which none is made.
+    pub commitlog_read_only: Vec<PathBuf>,
+    /// `diskSpaceCleanForciblyRatio`: of several folders those whose disk is that full get no new files.
+    pub commitlog_full_ratio: f64,
     /// `mappedFileSizeCommitLog`: bytes of a CommitLog file.
     pub commitlog_file_bytes: u64,
-    /// `mappedFileSizeConsumeQueue` × 20, rounded up to whole units: bytes of a ConsumeQueue file.
+    /// `mappedFileSizeConsumeQueue`, rounded up to whole units: bytes of a ConsumeQueue file.
     pub queue_file_bytes: u64,
     /// `mapperFileSizeBatchConsumeQueue`: bytes of a BatchConsumeQueue file, whole units of 46.
     pub batch_queue_file_bytes: u64,
@@ -49,6 +55,8 @@ pub struct StoreOptions {
     pub read_uncommitted: bool,
     /// `messageDelayLevel` in ms, level 1 first: recovery computes the delivery times of SCHEDULE_TOPIC_XXXX.
     pub delay_levels_ms: Vec<i64>,
+    /// `enabledAppendPropCRC`: each record ends with a property that holds the CRC of what is before it.
+    pub append_property_crc: bool,
     /// `checkCRCOnRecover`.
     pub check_crc_on_recover: bool,
     /// Limits of a pull that the request does not set.
@@ -139,6 +147,9 @@ impl StoreOptions {
         Self {
             root: root.into(),
             commitlog_dir: None,
+            commitlog_more: Vec::new(),
+            commitlog_read_only: Vec::new(),
+            commitlog_full_ratio: 0.85,
             commitlog_file_bytes: 1 << 30,
             queue_file_bytes: 6_000_000,
             batch_queue_file_bytes: 13_800_000,
@@ -152,6 +163,7 @@ impl StoreOptions {
             queue_sync_interval_ms: 5_000,
             read_uncommitted: false,
             delay_levels_ms: default_delay_levels(),
+            append_property_crc: false,
             check_crc_on_recover: true,
             pull: PullPolicy::default(),
             index: IndexOptions::default(),
@@ -167,9 +179,19 @@ impl StoreOptions {
         }
     }
 
-    /// Where CommitLog files lie.
+    /// Where CommitLog files lie, all of them or, with several folders, those of the first.
     pub fn commitlog_dir(&self) -> PathBuf {
         self.commitlog_dir.clone().unwrap_or_else(|| self.root.join("commitlog"))
+    }
+
+    /// Where new CommitLog files may lie, in Apache's order: by name.
+    pub fn commitlog_dirs(&self) -> Vec<PathBuf> {
+        let mut dirs = vec![self.commitlog_dir()];
+        dirs.extend(self.commitlog_more.iter().cloned());
+        dirs.retain(|dir| !self.commitlog_read_only.contains(dir));
+        dirs.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+        dirs.dedup();
+        dirs
     }
 
     /// Where ConsumeQueue files lie.

@@ -161,7 +161,7 @@ impl Store {
     /// Appends one message.
     pub fn append(&self, queue: &Arc<Queue>, draft: &Draft<'_>) -> Result<Appended, AppendError> {
         let mut appended = Appended::default();
-        self.core().append(queue, std::slice::from_ref(draft), |a| appended = a)?;
+        self.core().append(queue, std::slice::from_ref(draft), false, |a| appended = a)?;
         Ok(appended)
     }
 
@@ -173,7 +173,7 @@ impl Store {
         out: &mut Vec<Appended>,
     ) -> Result<(), AppendError> {
         out.clear();
-        self.core().append(queue, drafts, |a| out.push(a))
+        self.core().append(queue, drafts, true, |a| out.push(a))
     }
 
     /// Appends one record that holds `count` messages, whose body is a batch's, to a queue of a batch topic. The store

@@ -29,8 +29,10 @@ crate::config! {
     pub struct MessageStoreConfig {
         /// Folder of everything the broker keeps.
         store_path_root_dir: String = dirs::in_home("store"), key "storePathRootDir", boot important;
-        /// Folder of the log; without it commitlog in storePathRootDir.
+        /// Folder of the log, or several between commas, which new files go round; without it commitlog in storePathRootDir.
         store_path_commit_log: Option<String> = None, key "storePathCommitLog", boot important;
+        /// Folders of the log, between commas, that are read and get no new files.
+        read_only_commit_log_store_paths: Option<String> = None, key "readOnlyCommitLogStorePaths", boot;
         /// Size of one file of the log, in bytes; must be that of the files already there.
         mapped_file_size_commit_log: i32 = 1_073_741_824, key "mappedFileSizeCommitLog", boot, in 4096..=2147483647;
         /// Size of one file of a queue, in bytes; rounded up to whole units of 20.
@@ -85,8 +87,8 @@ crate::config! {
         max_topic_length: i32 = 127, key "maxTopicLength", boot, in 1..=32767, moot "topic names are checked as Apache checks them by default";
         /// Write the second version of a record only where a topic name needs it.
         auto_message_version_on_topic_len: bool = true, key "autoMessageVersionOnTopicLen", boot, moot "a record takes the version that its topic name needs";
-        /// Append a CRC of the properties to each record.
-        enabled_append_prop_crc: bool = false, key "enabledAppendPropCRC", boot, later "CRCs of properties";
+        /// End each record with a property that holds its CRC, and verify it on recovery.
+        enabled_append_prop_crc: bool = false, key "enabledAppendPropCRC", boot;
         /// Verify that CRC on recovery and refuse records without it.
         force_verify_prop_crc: bool = false, key "forceVerifyPropCRC", boot, later "CRCs of properties";
         /// Verify the CRC of bodies on recovery.
@@ -212,9 +214,6 @@ crate::config! {
     later "cold-data flow control" {
         coldDataFlowControlEnable: Bool = false, coldDataScanEnable: Bool = false,
         dataReadAheadEnable: Bool = true,
-    }
-    later "read-only paths of the log" {
-        readOnlyCommitLogStorePaths: Text,
     }
     moot "the store allocates, populates, dispatches and locks in its own way" {
         commitLogRecoverMaxNum: Int = 10, commitIntervalCommitLog: Int = 200,

@@ -103,11 +103,14 @@ fn log(broker: &Broker, settings: &Settings, put: &mut impl FnMut(&str, String))
     let earliest = first.and_then(|r| RecordView::parse(&r).ok().map(|r| r.store_timestamp()));
     put("earliestMessageTimeStamp", earliest.unwrap_or(-1).to_string());
     let root = Path::new(&settings.store.store_path_root_dir);
-    let log =
-        settings.store.store_path_commit_log.as_ref().map_or_else(|| root.join("commitlog"), Into::into);
-    let ratio = format!("{:?}", used_ratio(&log));
-    put(&format!("commitLogDiskRatio_{}", log.display()), ratio.clone());
-    put("commitLogDiskRatio", ratio);
+    // As the least full of several folders, as with Apache.
+    let mut least = f64::MAX;
+    for dir in store.options().commitlog_dirs() {
+        let ratio = used_ratio(&dir);
+        put(&format!("commitLogDiskRatio_{}", dir.display()), format!("{ratio:?}"));
+        least = least.min(ratio);
+    }
+    put("commitLogDiskRatio", format!("{least:?}"));
     // The folder comes with the first queue.
     let queues = root.join("consumequeue");
     put("consumeQueueDiskRatio", format!("{:?}", used_ratio(if queues.exists() { &queues } else { root })));

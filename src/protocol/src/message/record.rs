@@ -92,6 +92,26 @@ pub fn body_crc(body: &[u8]) -> u32 {
     crc32fast::hash(body) & 0x7FFF_FFFF
 }
 
+/// Bytes of the `__CRC32#` property that ends a record: name, 0x01, ten digits, 0x02.
+pub const PROPERTY_CRC_LEN: usize = names::CRC32.len() + 1 + CRC_DIGITS + 1;
+const CRC_DIGITS: usize = 10;
+
+/// Writes the `__CRC32#` property over the record's last bytes, which were left for it: the CRC of all before it, its
+/// digits least significant first. Java: MessageDecoder.createCrc32.
+pub fn put_property_crc(record: &mut [u8]) {
+    let Some(at) = record.len().checked_sub(PROPERTY_CRC_LEN) else { return };
+    let (covered, out) = record.split_at_mut(at);
+    let mut crc = body_crc(covered);
+    let (name, rest) = out.split_at_mut(names::CRC32.len());
+    name.copy_from_slice(names::CRC32.as_bytes());
+    rest[0] = properties::NAME_VALUE;
+    for digit in &mut rest[1..=CRC_DIGITS] {
+        *digit = b'0' + (crc % 10) as u8;
+        crc /= 10;
+    }
+    rest[CRC_DIGITS + 1] = properties::PROPERTY;
+}
+
 /// What a record is made of. [`Record::encode`] sets the IPv6 bits of `sys_flag` by the addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -352,8 +372,7 @@ impl<'a> RecordView<'a> {
     /// The CRC that ends the property string, and how many bytes it covers. Digits are written least significant
     /// first and zero padded.
     fn property_crc(&self) -> Option<(u32, usize)> {
-        const DIGITS: usize = 10;
-        let len = names::CRC32.len() + 1 + DIGITS + 1;
+        let len = PROPERTY_CRC_LEN;
         let properties = self.properties();
         let tail = &properties[properties.len().checked_sub(len)?..];
         let digits = tail.strip_prefix(names::CRC32.as_bytes())?.strip_prefix(&[properties::NAME_VALUE])?;

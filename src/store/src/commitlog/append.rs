@@ -30,12 +30,33 @@ struct Scratch {
     sizes: Vec<(u32, u32)>,
 }
 
+/// The properties without a CRC that somebody may have put there, with room for the one to come.
+fn with_crc_room(properties: &[u8], separate: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(properties.len() + record::PROPERTY_CRC_LEN + 1);
+    let name = [names::CRC32.as_bytes(), &[properties::NAME_VALUE]].concat();
+    match separate {
+        false => out.extend_from_slice(properties),
+        true => {
+            properties
+                .split_inclusive(|b| *b == properties::PROPERTY)
+                .filter(|piece| !piece.starts_with(&name))
+                .for_each(|piece| out.extend_from_slice(piece));
+            if out.last().is_some_and(|b| *b != properties::PROPERTY) {
+                out.push(properties::PROPERTY);
+            }
+        }
+    }
+    out.resize(out.len() + record::PROPERTY_CRC_LEN, 0);
+    out
+}
+
 impl Core {
     /// Appends `drafts` to one file with consecutive offsets, or none of them. `each` is told where each lies.
     pub(crate) fn append(
         &self,
         queue: &Arc<Queue>,
         drafts: &[Draft<'_>],
+        batch: bool,
         mut each: impl FnMut(Appended),
     ) -> Result<(), AppendError> {
         if drafts.is_empty() {
@@ -45,7 +66,8 @@ impl Core {
             return Err(AppendError::InnerBatch);
         }
         let order = queue.order();
-        let moved = self.append_in_order(queue, drafts, 1, &mut each);
+        // A batch's properties go without the separator that they may lack, as in Apache's.
+        let moved = self.append_in_order(queue, drafts, 1, !batch, &mut each);
         drop(order);
         self.appended(queue, moved)
     }
@@ -67,7 +89,7 @@ impl Core {
         properties::append(&mut props, names::INNER_BASE, queue.next_offset().to_string().as_bytes());
         let sys_flag = draft.sys_flag | sysflag::NEED_UNWRAP | sysflag::INNER_BATCH;
         let draft = Draft { sys_flag, properties: &props, ..*draft };
-        let moved = self.append_in_order(queue, &[draft], count, &mut each);
+        let moved = self.append_in_order(queue, &[draft], count, true, &mut each);
         drop(order);
         self.appended(queue, moved)
     }
@@ -78,13 +100,20 @@ impl Core {
         queue: &Arc<Queue>,
         drafts: &[Draft<'_>],
         count: u16,
+        separate: bool,
         each: &mut impl FnMut(Appended),
     ) -> Result<Option<i64>, AppendError> {
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.bytes.clear();
             scratch.sizes.clear();
             for draft in drafts {
-                self.lay_out(scratch, draft)?;
+                match self.options.append_property_crc {
+                    false => self.lay_out(scratch, draft)?,
+                    true => {
+                        let properties = with_crc_room(draft.properties, separate);
+                        self.lay_out(scratch, &Draft { properties: &properties, ..*draft })?;
+                    }
+                }
             }
             let moved = self.place(queue, drafts, count, scratch, each);
             if scratch.bytes.capacity() > SCRATCH_KEPT {
@@ -200,6 +229,9 @@ impl Core {
             bytes[record::QUEUE_OFFSET..][..8].copy_from_slice(&queue_offset.to_be_bytes());
             bytes[record::PHYSICAL_OFFSET..][..8].copy_from_slice(&phy.to_be_bytes());
             bytes[*ts_at as usize..][..8].copy_from_slice(&store_ts.to_be_bytes());
+            if self.options.append_property_crc {
+                record::put_property_crc(bytes);
+            }
             each(Appended { phy, size: *size, queue_offset, store_ts });
             tail.last_record = phy;
             at += *size as usize;

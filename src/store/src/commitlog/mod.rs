@@ -7,9 +7,9 @@ pub(crate) mod append;
 pub(crate) mod prepare;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,8 +19,44 @@ use parking_lot::Mutex;
 use crate::format::name;
 use crate::io::Disk;
 use crate::mapped::{MappedFile, WholeFile, Writer};
+use crate::options::StoreOptions;
 use crate::recover::holes::Holes;
-use crate::space::Headroom;
+use crate::space::{Headroom, SpaceOf};
+
+/// The folders that new files go to. Java: MultiPathMappedFileQueue.
+pub(crate) struct Dirs {
+    /// One at least, in Apache's order.
+    all: Vec<PathBuf>,
+    space: SpaceOf,
+    full_ratio: f64,
+}
+
+impl Dirs {
+    pub(crate) fn new(options: &StoreOptions) -> Self {
+        let mut all = options.commitlog_dirs();
+        if all.is_empty() {
+            all.push(options.commitlog_dir());
+        }
+        Self { all, space: Arc::clone(&options.space), full_ratio: options.commitlog_full_ratio }
+    }
+
+    pub(crate) fn all(&self) -> &[PathBuf] {
+        &self.all
+    }
+
+    /// Where the file of that number goes: round all folders, but for those whose disk is nearly full.
+    fn of(&self, number: u64) -> &Path {
+        let is_full = |dir: &Path| (self.space)(dir).is_ok_and(|s| s.used_ratio() >= self.full_ratio);
+        let mut dirs: Vec<_> = self.all.iter().map(PathBuf::as_path).collect();
+        if dirs.len() > 1 {
+            dirs.retain(|dir| !is_full(dir));
+            if dirs.is_empty() {
+                dirs = self.all.iter().map(PathBuf::as_path).collect();
+            }
+        }
+        dirs[(number % dirs.len() as u64) as usize]
+    }
+}
 
 /// A file of the log.
 pub(crate) struct LogFile {
@@ -31,7 +67,7 @@ pub(crate) struct LogFile {
 
 /// The files and how far they are filled.
 pub(crate) struct Log {
-    pub(crate) dir: PathBuf,
+    pub(crate) dirs: Dirs,
     pub(crate) file_len: u64,
     pub(crate) disk: Arc<dyn Disk>,
     /// Contiguous, oldest first. Replaced as a whole when a file comes or goes.
@@ -81,7 +117,7 @@ pub(crate) struct LogEnd {
 impl Log {
     /// A log of files (contiguous) whose records end at `start.end`, in the last file or at its end.
     pub(crate) fn new(
-        dir: PathBuf,
+        dirs: Dirs,
         file_len: u64,
         disk: Arc<dyn Disk>,
         allocate_step: u64,
@@ -94,7 +130,7 @@ impl Log {
         let (base, writer) = writer.map_or((end, None), |(b, w)| (b, Some(w)));
         let files = files.into_iter().map(|(base, f)| Arc::new(LogFile { base, whole: f.whole() })).collect();
         Self {
-            dir,
+            dirs,
             file_len,
             disk,
             files: ArcSwap::from_pointee(files),
@@ -278,9 +314,10 @@ impl Log {
 
     /// Makes the file that begins at `base`.
     pub(crate) fn create(&self, base: u64) -> io::Result<Arc<MappedFile>> {
-        self.disk.create_dir_all(&self.dir)?;
+        let dir = self.dirs.of(base / self.file_len);
+        self.disk.create_dir_all(dir)?;
         let len = usize::try_from(self.file_len).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        MappedFile::create(&self.dir.join(name::of(base)), len, &self.disk)
+        MappedFile::create(&dir.join(name::of(base)), len, &self.disk)
     }
 
     /// Under the tail's lock: takes `bytes` (whole records) to the tail. [`Log::make_room`] came before.

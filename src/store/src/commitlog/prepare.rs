@@ -50,7 +50,7 @@ impl Log {
                 drop(next);
                 file.populate(ahead);
             }
-            Err(error) => tracing::warn!(dir = %self.dir.display(), %error, "make the next log file"),
+            Err(error) => tracing::warn!(dirs = ?self.dirs.all(), %error, "make the next log file"),
         }
     }
 }

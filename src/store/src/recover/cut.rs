@@ -19,7 +19,6 @@ pub(super) fn cut(
     end: u64,
 ) -> Result<(Vec<(u64, PathBuf)>, u64), RecoverError> {
     let len = options.commitlog_file_bytes;
-    let dir = options.commitlog_dir();
     let mut kept: Vec<_> = files.iter().filter(|(base, _)| base + len <= end).cloned().collect();
     let mut bytes = 0;
     // The last file first, and each for certain before the one ahead of it: a file between others is never missing.
@@ -32,7 +31,7 @@ pub(super) fn cut(
         if end > *base || (end == *base && (kept.is_empty() || dirty == from)) {
             if dirty > from {
                 bytes += dirty - from;
-                save_aside(options, base + from, &file, from, dirty).map_err(io())?;
+                save_aside(options, base + from, (path, &file), from, dirty).map_err(io())?;
                 let file = options.disk.open(path, false).map_err(io())?;
                 // Where that fails, the page cache has zeros and the disk perhaps not: the next attempt looks at the disk.
                 file.zero_from(from)
@@ -45,17 +44,24 @@ pub(super) fn cut(
         }
         if dirty > from {
             bytes += dirty - from;
-            let aside = aside_dir(options).map_err(io())?.join(format!("{base:020}"));
-            options.disk.rename(path, &aside).map_err(io())?;
+            let aside = aside_dir(options, path).map_err(io())?.join(format!("{base:020}"));
+            options
+                .disk
+                .rename(path, &aside)
+                .and_then(|()| options.disk.sync_dir(dir_of(&aside)))
+                .map_err(io())?;
         } else {
             options.disk.remove_file(path).map_err(io())?;
         }
-        options.disk.sync_dir(&dir).map_err(io())?;
+        options.disk.sync_dir(dir_of(path)).map_err(io())?;
     }
     if bytes > 0 {
-        tracing::warn!(end, bytes, saved = %aside_path(options).display(), "cut bytes behind the log's end");
+        let saved = kept.last().map(|(_, path)| aside_path(path)).unwrap_or_default();
+        tracing::warn!(end, bytes, saved = %saved.display(), "cut bytes behind the log's end");
     }
-    options.disk.sync_dir(&dir).map_err(recover_io("sync", &dir))?;
+    for dir in options.commitlog_dirs() {
+        options.disk.sync_dir(&dir).map_err(recover_io("sync", &dir))?;
+    }
     Ok((kept, bytes))
 }
 
@@ -83,12 +89,17 @@ fn last_non_zero(file: &File, from: u64, len: u64) -> io::Result<u64> {
     Ok(last)
 }
 
-fn aside_path(options: &StoreOptions) -> PathBuf {
-    options.commitlog_dir().with_extension("cut")
+/// Beside the folder that the log file lies in.
+fn aside_path(file: &Path) -> PathBuf {
+    dir_of(file).with_extension("cut")
 }
 
-fn aside_dir(options: &StoreOptions) -> io::Result<PathBuf> {
-    let dir = aside_path(options);
+fn dir_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(file)
+}
+
+fn aside_dir(options: &StoreOptions, file: &Path) -> io::Result<PathBuf> {
+    let dir = aside_path(file);
     options.disk.create_dir_all(&dir)?;
     if let Some(above) = dir.parent() {
         options.disk.sync_dir(above)?;
@@ -96,22 +107,28 @@ fn aside_dir(options: &StoreOptions) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Copies `from..to` of the file into a file of its own, named by its position in the log. Of very much only the
-/// beginning.
-fn save_aside(options: &StoreOptions, position: u64, file: &File, from: u64, to: u64) -> io::Result<()> {
-    const MAX: u64 = 256 << 20;
-    let path: &Path = &aside_dir(options)?.join(format!("{position:020}"));
-    options.disk.write(path, &[])?;
-    let out = options.disk.open(path, false)?;
-    let to = to.min(from + MAX);
+/// Copies `from..to` of the log file into a file of its own, named by its position in the log.
+fn save_aside(
+    options: &StoreOptions,
+    position: u64,
+    (log_file, file): (&Path, &File),
+    from: u64,
+    to: u64,
+) -> io::Result<()> {
+    let dir = aside_dir(options, log_file)?;
+    let path = dir.join(format!("{position:020}"));
+    options.disk.write(&path, &[])?;
+    let out = options.disk.open(&path, false)?;
+    out.set_len(to - from)?;
     let mut buf = vec![0u8; 256 * 1024];
     let mut at = from;
-    while at < to {
-        let n = buf.len().min((to - at) as usize);
-        file.read_exact_at(&mut buf[..n], at)?;
-        out.write_at(at - from, &buf[..n])?;
-        at += n as u64;
+    // Zeros that were never written need no copy.
+    while let Some(data) = next_data(file, at)?.map(|data| data.max(at)).filter(|data| *data < to) {
+        let n = buf.len().min((to - data) as usize);
+        file.read_exact_at(&mut buf[..n], data)?;
+        out.write_at(data - from, &buf[..n])?;
+        at = data + n as u64;
     }
     out.sync()?;
-    options.disk.sync_dir(&aside_path(options))
+    options.disk.sync_dir(&dir)
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oxmq_protocol::message::record::{self, RecordHead, RecordView};
+use oxmq_protocol::message::record::{self, RecordError, RecordHead, RecordView};
 
 use super::holes::{Hole, Holes};
 use super::progress::Progress;
@@ -279,7 +279,14 @@ impl Scan<'_> {
         if is_torn(record, (at % self.len()) as usize) {
             return Some("a record whose end is missing".into());
         }
-        if crc { record.verify().err().map(|e| e.to_string()) } else { None }
+        if !crc {
+            return None;
+        }
+        match record.verify() {
+            // Where the store does not write it, the property is a client's and says nothing.
+            Err(RecordError::PropertyCrc { .. }) if !self.options.append_property_crc => None,
+            other => other.err().map(|e| e.to_string()),
+        }
     }
 
     /// Whether the bad bytes at `at` are a hole: then which. Else the log ends here, and `behind` is how many records

@@ -16,6 +16,7 @@ mod cut;
 mod dispatch;
 mod find;
 pub(crate) mod holes;
+mod lengths;
 pub(crate) mod progress;
 pub(crate) mod reread;
 
@@ -26,7 +27,7 @@ use std::sync::atomic::Ordering;
 use oxmq_base::clock::SharedClock;
 
 use crate::checkpoint::CheckpointFile;
-use crate::commitlog::{Log, LogEnd};
+use crate::commitlog::{Dirs, Log, LogEnd};
 use crate::core::{Core, FlushMark};
 use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
 use crate::format::checkpoint::Own;
@@ -53,14 +54,23 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
     {
         return Err(OpenError::Options("mapped file sizes are too small"));
     }
+    let dirs = options.commitlog_dirs();
+    if dirs.is_empty() {
+        return Err(OpenError::Options(
+            "every folder of storePathCommitLog is in readOnlyCommitLogStorePaths",
+        ));
+    }
+    // Before anything is touched.
+    lengths::check(&options)?;
     let root = &options.root;
     options.disk.create_dir_all(root).map_err(open_io("make the folder", root))?;
     let lock_path = options.file("lock");
     let folder = FolderLock::take(&lock_path)
         .map_err(open_io("lock", &lock_path))?
         .ok_or_else(|| OpenError::Locked(root.clone()))?;
-    let dir = options.commitlog_dir();
-    options.disk.create_dir_all(&dir).map_err(open_io("make the folder", &dir))?;
+    for dir in &dirs {
+        options.disk.create_dir_all(dir).map_err(open_io("make the folder", dir))?;
+    }
     let files = log_files(&options)?;
     let path = options.file("checkpoint");
     let mut checkpoint = CheckpointFile::open(&options.disk, &path).map_err(open_io("read", path))?;
@@ -71,34 +81,25 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
     Ok(Unrecovered { options, clock, folder, files, checkpoint, clean, batch_topics: Vec::new() })
 }
 
-/// The log's files in order. Java's rules: an empty last file goes, any other length than the configured refuses the start.
+/// The log's files in order. An empty last file goes, as in Java.
 fn log_files(options: &StoreOptions) -> Result<Vec<(u64, PathBuf)>, OpenError> {
-    let dir = options.commitlog_dir();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(&dir).map_err(open_io("list", &dir))? {
-        let entry = entry.map_err(open_io("list", &dir))?;
-        let path = entry.path();
-        let Some(base) = entry.file_name().to_str().and_then(name::parse) else { continue };
-        let len = entry.metadata().map_err(open_io("look at", &path))?.len();
-        files.push((base, path, len));
-    }
-    files.sort();
-    if let Some((_, path, 0)) = files.last() {
+    let mut files = lengths::log_files(options)?;
+    if let Some(lengths::Named { path, len: 0, .. }) = files.last() {
         options.disk.remove_file(path).map_err(open_io("remove the empty file", path))?;
         files.pop();
     }
-    let expected = options.commitlog_file_bytes;
     let mut next = None;
     let mut out = Vec::with_capacity(files.len());
-    for (base, path, len) in files {
-        if len != expected {
-            return Err(OpenError::FileLength { path, len, expected });
+    for file in files {
+        match next {
+            Some(next) if file.base < next => return Err(OpenError::Twice(file.path)),
+            Some(next) if file.base > next => {
+                return Err(OpenError::Gap(file.path.with_file_name(name::of(next))));
+            }
+            _ => {}
         }
-        if next.is_some_and(|n| n != base) {
-            return Err(OpenError::Gap(dir.join(name::of(next.unwrap_or(0)))));
-        }
-        next = Some(base + len);
-        out.push((base, path));
+        next = Some(file.base + options.commitlog_file_bytes);
+        out.push((file.base, file.path));
     }
     Ok(out)
 }
@@ -205,7 +206,7 @@ impl Unrecovered {
         };
         let mapped = kept.iter().map(open).collect::<Result<Vec<_>, RecoverError>>()?;
         let log = Log::new(
-            options.commitlog_dir(),
+            Dirs::new(&options),
             options.commitlog_file_bytes,
             Arc::clone(&options.disk),
             options.allocate_step_bytes,
@@ -214,7 +215,7 @@ impl Unrecovered {
             holes,
         );
         // What the page cache kept of a killed process is not yet on disk.
-        log.sync(found.from, found.log.end).map_err(recover_io("sync", &log.dir))?;
+        log.sync(found.from, found.log.end).map_err(recover_io("sync", options.commitlog_dir()))?;
         if plan.anew {
             // Half of the queues' units must not be taken for all of them after a crash in the middle.
             forget_queues(&mut checkpoint, &found.log)

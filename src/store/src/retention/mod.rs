@@ -71,7 +71,8 @@ impl Core {
         let queues = self.options.queue_dir();
         // The folder comes with the first queue.
         let queues = if queues.exists() { queues } else { self.options.root.clone() };
-        DiskFigures { log: vec![look(&self.log.dir)], queues: look(&queues) }
+        let log = self.log.dirs.all().iter().map(|dir| look(dir)).collect();
+        DiskFigures { log, queues: look(&queues) }
     }
 
     /// One round of retention. `wait` sleeps between removals and answers false when the rest is to be left for later.
@@ -194,7 +195,7 @@ impl Core {
         // Who holds slices keeps the map, nobody gets new ones.
         self.log.forget_first(path);
         self.retention.pinned.lock().push(Arc::downgrade(&file));
-        self.options.disk.sync_dir(path.parent().unwrap_or(&self.log.dir))?;
+        path.parent().map_or(Ok(()), |dir| self.options.disk.sync_dir(dir))?;
         tracing::info!(file = %path.display(), "removed an expired log file");
         Ok(true)
     }
@@ -222,7 +223,10 @@ impl Core {
                         continue;
                     }
                     let Ok(id) = queue_id.parse() else { continue };
-                    let Some(queue) = self.open_queue(&topic, id, false)?.filter(|q| q.is_batch() == batch) else { continue };
+                    let Some(queue) = self.open_queue(&topic, id, false)?.filter(|q| q.is_batch() == batch)
+                    else {
+                        continue;
+                    };
                     let removed = self.remove_queue_files(&queue)?;
                     n += removed;
                     if removed > 0 && !pace(pause) {

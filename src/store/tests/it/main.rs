@@ -12,6 +12,7 @@ mod helper;
 mod holes;
 mod index;
 mod lazy;
+mod made_with;
 mod model;
 mod race;
 mod retention;
