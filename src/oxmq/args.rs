@@ -91,6 +91,9 @@ pub struct ServerArgs {
     /// Set a key: -DbrokerName=a
     #[arg(short = 'D', value_name = "KEY=VALUE")]
     pub define: Vec<String>,
+    /// Open a store in which Apache's broker has left timers, half messages or POP checkpoints, and leave them untouched
+    #[arg(long = "accept-pending")]
+    pub accept_pending: bool,
     /// Not there yet: refuses the start
     #[arg(long = "enable-proxy", hide = true)]
     pub enable_proxy: bool,

@@ -42,6 +42,9 @@ pub fn inputs(args: &ServerArgs) -> Result<Inputs, String> {
     if let Some(list) = &args.namesrv_addr {
         flags.push(("namesrvAddr".to_owned(), list.clone()));
     }
+    if args.accept_pending {
+        flags.push(("acceptPending".to_owned(), "true".to_owned()));
+    }
     let env = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();

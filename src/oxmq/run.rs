@@ -42,8 +42,8 @@ pub fn namesrv(args: &ServerArgs) -> ExitCode {
         Ok(inputs) => inputs,
         Err(e) => return bad_arguments(&e),
     };
-    // -n is an option of all of Apache's servers; a nameserver has no use for it.
-    inputs.flags.retain(|(key, _)| key != "namesrvAddr");
+    // -n is an option of all of Apache's servers; a nameserver has no use for it, and no store.
+    inputs.flags.retain(|(key, _)| key != "namesrvAddr" && key != "acceptPending");
     let own_file = dirs::home().join("namesrv/oxmq.properties");
     if args.config_file.is_none() && own_file.exists() {
         inputs.file = Some(own_file.clone());

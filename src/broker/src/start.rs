@@ -18,6 +18,7 @@ use oxmq_protocol::message::id::UniqKeys;
 use oxmq_remoting::client::{Client, ClientConfig};
 use oxmq_remoting::server::{self, Server, ServerConfig};
 use oxmq_remoting::tls::{Tls, TlsError, TlsSettings};
+use oxmq_store::preflight::{Preflight, PreflightError};
 use oxmq_store::{FlushMode, IndexOptions, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -82,10 +83,10 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The store cannot be opened.
     /// The store's folder is not one to be opened.
     #[error(transparent)]
     Preflight(#[from] PreflightError),
+    /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The store cannot be recovered.
@@ -266,8 +267,10 @@ async fn open_store(
     let options = store_options(settings, levels);
     let topic_options = topic_options(settings);
     let folder = Path::new(&settings.store.store_path_root_dir).join("config");
+    let preflight = preflight(settings, &options);
     let clock = Arc::clone(clock);
     let opened = tokio::task::spawn_blocking(move || {
+        let mut pending = preflight.check(clock.wall_ms())?;
         let unrecovered = oxmq_store::open(options, Arc::clone(&clock))?;
         let topics = topics::Topics::open(
             &topic_options,
@@ -275,9 +278,40 @@ async fn open_store(
             Arc::clone(&clock),
         )?;
         let store = unrecovered.with_batch_topics(topics.batch_names()).recover()?;
+        let recovered = store.recovered();
+        if !recovered.clean || recovered.dispatched > 0 {
+            // Only now do the queues say all.
+            pending = preflight.check_recovered(clock.wall_ms()).inspect_err(|_| {
+                if let Err(error) = store.shutdown() {
+                    tracing::error!(%error, "close the store");
+                }
+            })?;
+        }
+        if !pending.is_none() {
+            tracing::warn!(
+                "left untouched by acceptPending, for Apache's broker to go on with: {pending}; expiry of the log takes its \
+                 course"
+            );
+        }
         Ok::<_, StartError>((store, topics))
     });
     opened.await.map_err(std::io::Error::other)?
+}
+
+fn preflight(settings: &Settings, options: &StoreOptions) -> Preflight {
+    let set = |key: &str| settings.store.get(key).filter(|value| !value.is_empty());
+    Preflight {
+        root: options.root.clone(),
+        commitlog: [options.commitlog_dirs(), options.commitlog_read_only.clone()].concat(),
+        dledger: set("storePathDLedgerCommitLog").map(PathBuf::from),
+        timer_precision_ms: set("timerPrecisionMs").and_then(|n| n.parse().ok()).unwrap_or(1000),
+        accept_pending: settings.broker.accept_pending,
+    }
+}
+
+/// The folders of a list. Java: MixAll.MULTI_PATH_SPLITTER, whose system property is not read.
+fn paths(list: Option<&str>) -> impl Iterator<Item = PathBuf> {
+    list.unwrap_or_default().split(',').map(str::trim).filter(|p| !p.is_empty()).map(PathBuf::from)
 }
 
 fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {

@@ -26,6 +26,7 @@ mod lock;
 mod mapped;
 mod options;
 pub mod persist;
+pub mod preflight;
 mod pull;
 mod queue;
 mod recover;

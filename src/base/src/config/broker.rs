@@ -119,6 +119,9 @@ config! {
         wait_time_mills_in_admin_broker_queue: i64 = 5000, key "waitTimeMillsInAdminBrokerQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Refuse sends until this time (ms since 1970).
         start_accept_send_request_time_stamp: i64 = 0, key "startAcceptSendRequestTimeStamp", reload;
+        /// Open a store folder in which Apache's broker has left timers, half messages or POP checkpoints, and leave them
+        /// untouched. Also `--accept-pending`.
+        accept_pending: bool = false, key "acceptPending", boot;
         /// Refuse lite pull consumers.
         reject_pull_consumer_enable: bool = false, key "rejectPullConsumerEnable", reload;
         /// Serve lite pull consumers.

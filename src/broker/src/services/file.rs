@@ -1,4 +1,5 @@
-//! One file of `config/`: written whole when something has changed, read with its `.bak` as second choice.
+//! One file of `config/`: written whole when something has changed, read with its `.bak` as second choice. Fields that
+//! are not known here stay in it ([`Unknown`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oxmq_protocol::json;
 use oxmq_store::persist;
 use parking_lot::Mutex;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::unknown::Unknown;
 
 /// Why a configuration file could not be taken over. The broker does not start then: it would replace the file.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,8 @@ pub struct ConfigFile {
     changes: AtomicU64,
     /// How many changes the file holds. Also keeps two writers apart.
     saved: Mutex<u64>,
+    /// What the file had when it was read and its type has no field for.
+    unknown: Mutex<Option<Unknown>>,
 }
 
 impl ConfigFile {
@@ -39,11 +45,11 @@ impl ConfigFile {
 
     /// State that lives in memory alone.
     pub fn nowhere() -> Self {
-        Self { path: None, changes: AtomicU64::new(0), saved: Mutex::new(0) }
+        Self { path: None, changes: AtomicU64::new(0), saved: Mutex::new(0), unknown: Mutex::new(None) }
     }
 
     /// The content, else that of the backup; `None` when there is no file yet.
-    pub fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, LoadError> {
+    pub fn load<T: DeserializeOwned + Serialize>(&self) -> Result<Option<T>, LoadError> {
         let Some(path) = &self.path else { return Ok(None) };
         let (mut content, mut bad) = (None, None);
         let found = persist::load(path, |text| match json::from_slice(text) {
@@ -57,7 +63,12 @@ impl ConfigFile {
             }
         });
         match found {
-            Ok(_) => Ok(content),
+            Ok(text) => {
+                if let (Some(text), Some(content)) = (text, &content) {
+                    *self.unknown.lock() = Unknown::of(&text, content);
+                }
+                Ok(content)
+            }
             Err(source) => Err(LoadError { path: path.clone(), source, content: bad }),
         }
     }
@@ -93,7 +104,11 @@ impl ConfigFile {
             return Ok(false);
         }
         if let Some(path) = &self.path {
-            persist::save(path, &encode().map_err(io::Error::other)?)?;
+            let mut text = encode().map_err(io::Error::other)?;
+            if let Some(unknown) = &*self.unknown.lock() {
+                text = unknown.put_into(&text).map_err(io::Error::other)?;
+            }
+            persist::save(path, &text)?;
         }
         *saved = changes;
         Ok(true)

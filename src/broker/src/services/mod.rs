@@ -19,4 +19,5 @@ pub mod subscription;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod topics;
+mod unknown;
 pub mod waiting;

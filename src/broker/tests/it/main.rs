@@ -6,6 +6,7 @@ mod batch_queues;
 mod clients;
 mod consume;
 mod extremes;
+mod folders;
 mod produce;
 mod query;
 mod refused;
