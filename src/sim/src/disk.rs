@@ -7,12 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use oxmq_base::disk::{Disk, DiskFile};
+use oxmq_base::disk::{Disk, DiskFile, next_data};
 use oxmq_store::format::checkpoint::{Checkpoint, LEN as CHECKPOINT_LEN};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::mutant::Mutant;
-use crate::plane::{Image, Luck, Plane};
+use crate::plane::{Image, Luck, PAGE, Plane};
 use crate::rng::Rng;
 
 const EIO: i32 = 5;
@@ -33,6 +33,8 @@ enum Op {
     Make,
     SetLen,
     Write,
+    /// Of bytes that have their blocks: a full disk does not matter.
+    Overwrite,
     Zero,
     Sync,
     SyncDir,
@@ -56,6 +58,9 @@ impl Op {
     }
 }
 
+/// Bytes of a file; all of it and its length without one.
+type Range = Option<(u64, u64)>;
+
 /// A disk over a live folder. Clones are the same disk.
 #[derive(Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
@@ -73,7 +78,7 @@ struct State {
     /// End of the log as written.
     log_end: u64,
     /// Syncs that were answered and not done: file, range. [`Mutant::AckEarly`].
-    owed: Vec<(usize, Option<(u64, u64)>)>,
+    owed: Vec<(usize, Range)>,
     injected: u64,
     hash: u64,
     trace: bool,
@@ -238,21 +243,21 @@ impl State {
         Ok(!self.is(Mutant::RetryFsync))
     }
 
-    fn sync_now(&mut self, file: usize, range: Option<(u64, u64)>) -> io::Result<()> {
+    fn sync_now(&mut self, file: usize, range: Range) -> io::Result<()> {
         match range {
             Some((from, to)) => self.plane.sync_range(file, from, to),
             None => self.plane.sync_file(file),
         }
     }
 
-    fn sync(&mut self, file: usize, range: Option<(u64, u64)>) -> io::Result<()> {
+    fn sync(&mut self, file: usize, range: Range) -> io::Result<()> {
         if self.is(Mutant::SkipFsync) {
             return Ok(());
         }
         for (file, range) in std::mem::take(&mut self.owed) {
             self.sync_now(file, range)?;
         }
-        if self.is(Mutant::AckEarly) {
+        if self.is(Mutant::AckEarly) && range.is_some() {
             self.owed.push((file, range));
             return Ok(());
         }
@@ -418,6 +423,19 @@ impl SimFile {
             .any(|c| c.as_os_str() == "consumequeue" || c.as_os_str() == "batchconsumequeue")
     }
 
+    /// True when no page of these bytes is a hole.
+    fn has_blocks(&self, at: u64, len: usize) -> bool {
+        let end = at + len as u64;
+        let mut page = at / PAGE as u64 * PAGE as u64;
+        while page < end {
+            if !next_data(&self.live, page).is_ok_and(|data| data == Some(page)) {
+                return false;
+            }
+            page += PAGE as u64;
+        }
+        true
+    }
+
     fn is_log(&self) -> bool {
         self.path.parent().and_then(Path::file_name).is_some_and(|n| n == "commitlog")
     }
@@ -429,7 +447,8 @@ impl DiskFile for SimFile {
     }
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.disk.begin(Op::Write, &self.path)?;
+        let op = if self.has_blocks(at, bytes.len()) { Op::Overwrite } else { Op::Write };
+        let mut state = self.disk.begin(op, &self.path)?;
         if state.is(Mutant::SkipRebuild) && state.recovering && self.is_queue() {
             return Ok(());
         }

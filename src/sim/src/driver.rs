@@ -1,20 +1,19 @@
-//! A seed: lives of a store one after the other on a simulated disk, each ended by a stop, a kill or a power cut.
+//! A seed's lives: a store starts on a simulated disk, works, and ends by a stop, a kill or a power cut.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
-use oxmq_base::clock::{Clock, ManualClock};
+use oxmq_base::clock::ManualClock;
 use oxmq_base::persist;
-use oxmq_store::{Appended, Draft, Durable, FlushMode, IndexQuery, Store, StoreOptions, TagsCode, open};
+use oxmq_store::{FlushMode, Space, Store, StoreOptions, open};
 use parking_lot::Mutex;
 
 use crate::disk::{Faults, SimDisk};
-use crate::model::{Broken, Content, End, Key, Model, Sent};
+use crate::model::{Broken, End, Model};
 use crate::mutant::Mutant;
-use crate::plane::Image;
 use crate::rng::Rng;
+use crate::seed::{Config, Plan, Report};
+use crate::steps::config_version;
 
 /// Operations of a seed, at least.
 pub const STEPS_MIN: usize = 200;
@@ -22,195 +21,24 @@ pub const STEPS_MIN: usize = 200;
 const LIVES_MIN: usize = 3;
 /// A broken store may not keep a seed from ending.
 const LIVES_MAX: usize = 40;
-/// Messages of a pull that are looked up by key.
-const SCHEDULE: &str = "SCHEDULE_TOPIC_XXXX";
-const T0: i64 = 1_700_000_000_000;
+/// When the clock stands at first, ms.
+pub(crate) const T0: i64 = 1_700_000_000_000;
 
-/// What to run.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Everything follows from it.
-    pub seed: u64,
-    /// The fault to find.
-    pub mutant: Option<Mutant>,
-    /// The power goes at this operation of the first life, instead of a drawn one.
-    pub crash_at: Option<u64>,
-    /// Print every operation.
-    pub trace: bool,
-}
-
-/// What the seed chose.
-#[derive(Debug, Clone)]
-#[allow(missing_docs)]
-pub struct Plan {
-    pub sync: bool,
-    pub log_file_bytes: u64,
-    pub queue_units: u64,
-    pub open_files_max: usize,
-    pub index_entries: u32,
-    pub allocate_step: u64,
-    pub body_max: usize,
-    pub properties_max: usize,
-    pub queue_sync_ms: u64,
-    pub sync_faults: usize,
-    pub full_faults: usize,
-    pub retention: usize,
-}
-
-impl Plan {
-    fn draw(seed: u64, rng: &mut Rng) -> Self {
-        let faults = rng.chance(1, 2);
-        Self {
-            sync: seed.is_multiple_of(2),
-            log_file_bytes: *rng.pick(&[4096, 8192, 12_288, 16_384]),
-            queue_units: rng.range(20, 60) as u64,
-            open_files_max: *rng.pick(&[1, 3, 2000]),
-            index_entries: *rng.pick(&[10, 40, 100]),
-            allocate_step: *rng.pick(&[4096, 8192, 64 << 20]),
-            body_max: *rng.pick(&[60, 400, 1200]),
-            properties_max: *rng.pick(&[0, 100, 1500]),
-            queue_sync_ms: *rng.pick(&[0, 1000, 5000]),
-            sync_faults: if faults { *rng.pick(&[0, 50, 300]) } else { 0 },
-            full_faults: if faults { *rng.pick(&[0, 50, 300]) } else { 0 },
-            retention: *rng.pick(&[0, 1, 4]),
-        }
-    }
-}
-
-/// What a seed did.
-#[derive(Debug, Clone, Copy, Default)]
-#[allow(missing_docs)]
-pub struct Report {
-    pub steps: u64,
-    pub lives: u64,
-    pub disk_ops: u64,
-    pub sent: u64,
-    pub log_files: u64,
-    pub expired_files: u64,
-    pub power_cuts: u64,
-    pub cuts_in_recovery: u64,
-    pub kills: u64,
-    pub stops: u64,
-    pub faults: u64,
-    pub configs: u64,
-    pub deleted: u64,
-    pub cut_bytes: u64,
-    pub found: u64,
-    pub lost: u64,
-    /// Equal for equal runs.
-    pub hash: u64,
-}
-
-impl Report {
-    /// Adds another seed's.
-    pub fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.steps, other.steps),
-            (&mut self.lives, other.lives),
-            (&mut self.disk_ops, other.disk_ops),
-            (&mut self.sent, other.sent),
-            (&mut self.log_files, other.log_files),
-            (&mut self.expired_files, other.expired_files),
-            (&mut self.power_cuts, other.power_cuts),
-            (&mut self.cuts_in_recovery, other.cuts_in_recovery),
-            (&mut self.kills, other.kills),
-            (&mut self.stops, other.stops),
-            (&mut self.faults, other.faults),
-            (&mut self.configs, other.configs),
-            (&mut self.deleted, other.deleted),
-            (&mut self.cut_bytes, other.cut_bytes),
-            (&mut self.found, other.found),
-            (&mut self.lost, other.lost),
-        ];
-        pairs.into_iter().for_each(|(sum, n)| *sum += n);
-        self.hash ^= other.hash;
-    }
-}
-
-/// A seed that broke a promise.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// How to run it again.
-    pub config: Config,
-    /// What it chose.
-    pub plan: Plan,
-    /// What is broken.
-    pub what: String,
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { config, plan, what } = self;
-        writeln!(f, "seed {}: {what}", config.seed)?;
-        writeln!(f, "  chosen: {plan:?}")?;
-        write!(f, "  again:  cargo run --release -p oxmq-sim -- --seed {} --seeds 1 --trace", config.seed)?;
-        if let Some(mutant) = config.mutant {
-            write!(
-                f,
-                " --mutant {}",
-                clap::ValueEnum::to_possible_value(&mutant)
-                    .map_or_else(String::new, |v| v.get_name().to_owned())
-            )?;
-        }
-        if let Some(at) = config.crash_at {
-            write!(f, " --crash-at {at}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A folder in memory where there is such a file system: seeds do not wait for a disk.
-pub fn scratch() -> std::io::Result<tempfile::TempDir> {
-    let shm = Path::new("/dev/shm");
-    let builder = || {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("oxmq-sim-");
-        builder
-    };
-    if shm.is_dir()
-        && let Ok(dir) = builder().tempdir_in(shm)
-    {
-        return Ok(dir);
-    }
-    builder().tempdir()
-}
-
-/// Runs a seed below `base`, a folder that exists.
-pub fn run(config: &Config, base: &Path) -> Result<Report, Box<Failure>> {
-    let mut rng = Rng::new(config.seed);
-    let plan = Plan::draw(config.seed, &mut rng);
-    let fail = |what| Box::new(Failure { config: config.clone(), plan: plan.clone(), what });
-    let dir = tempfile::tempdir_in(base).map_err(|e| fail(e.to_string()))?;
-    let ran = catch_unwind(AssertUnwindSafe(|| {
-        let mut sim = Sim::new(config, plan.clone(), rng, dir.path())?;
-        sim.run()?;
-        Ok(sim.report)
-    }));
-    match ran {
-        Ok(Ok(report)) => Ok(report),
-        Ok(Err(what)) => Err(fail(what)),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("?");
-            Err(fail(format!("a panic: {text}")))
-        }
-    }
-}
-
-struct Sim<'a> {
-    config: &'a Config,
-    plan: Plan,
-    rng: Rng,
-    base: &'a Path,
-    folders: usize,
-    root: PathBuf,
-    disk: SimDisk,
-    clock: Arc<ManualClock>,
-    model: Model,
-    next_id: i32,
-    report: Report,
+/// A seed at work.
+pub(crate) struct Sim<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) plan: Plan,
+    pub(crate) rng: Rng,
+    pub(crate) base: &'a Path,
+    pub(crate) folders: usize,
+    pub(crate) root: PathBuf,
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) model: Model,
+    pub(crate) next_id: i32,
+    pub(crate) report: Report,
     /// Ends of records that were acknowledged.
-    acks: Arc<Mutex<Vec<u64>>>,
+    pub(crate) acks: Arc<Mutex<Vec<u64>>>,
 }
 
 fn text(error: impl std::fmt::Display) -> Broken {
@@ -218,7 +46,7 @@ fn text(error: impl std::fmt::Display) -> Broken {
 }
 
 impl<'a> Sim<'a> {
-    fn new(config: &'a Config, plan: Plan, mut rng: Rng, base: &'a Path) -> Result<Self, Broken> {
+    pub(crate) fn new(config: &'a Config, plan: Plan, mut rng: Rng, base: &'a Path) -> Result<Self, Broken> {
         let root = base.join("0");
         let disk = SimDisk::empty(&root, rng.fork(), config.mutant, config.trace).map_err(text)?;
         Ok(Self {
@@ -237,7 +65,7 @@ impl<'a> Sim<'a> {
         })
     }
 
-    fn say(&self, what: impl FnOnce() -> String) {
+    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.config.trace {
             println!("  {}", what());
         }
@@ -250,16 +78,19 @@ impl<'a> Sim<'a> {
         options.queue_file_bytes = plan.queue_units * 20;
         options.flush_mode = if plan.sync { FlushMode::Sync } else { FlushMode::Async };
         options.read_uncommitted = self.config.mutant == Some(Mutant::ReadAhead);
+        options.sweep_inline_max = plan.sweep_inline_max;
+        options.progress_bytes = plan.progress_bytes;
         options.open_queue_files_max = plan.open_files_max;
         options.allocate_step_bytes = plan.allocate_step;
         options.queue_sync_interval_ms = plan.queue_sync_ms;
         (options.index.slots, options.index.entries) = (16, plan.index_entries);
         options.background = false;
+        options.space = Arc::new(|_| Ok(Space { total: 1 << 40, free: 1 << 39, usable: 1 << 39 }));
         options.disk = Arc::new(self.disk.clone());
         options
     }
 
-    fn run(&mut self) -> Result<(), Broken> {
+    pub(crate) fn run(&mut self) -> Result<(), Broken> {
         let mut end = End::Clean;
         let mut first = true;
         loop {
@@ -270,7 +101,7 @@ impl<'a> Sim<'a> {
             }
             let (store, how) = self.recover(end, true)?;
             if !first || how != End::Clean {
-                self.check(&store, how)?;
+                self.check(&store, how, false)?;
             }
             first = false;
             self.report.lives += 1;
@@ -278,7 +109,7 @@ impl<'a> Sim<'a> {
             self.note_disk();
         }
         let (store, how) = self.recover(end, false)?;
-        self.check(&store, how)?;
+        self.check(&store, how, true)?;
         self.stop_for_good(store)?;
         self.note_disk();
         Ok(())
@@ -293,7 +124,7 @@ impl<'a> Sim<'a> {
         self.after(&store)?;
         drop(store);
         let (store, how) = self.recover(End::Clean, false)?;
-        self.check(&store, how)?;
+        self.check(&store, how, true)?;
         self.check_files(&store)
     }
 
@@ -338,6 +169,9 @@ impl<'a> Sim<'a> {
                     if let Some(reason) = store.poisoned().filter(|_| !failed) {
                         return Err(format!("poisoned after recovery: {reason}"));
                     }
+                    if failed && how == End::Killed {
+                        how = End::KilledAfterFault;
+                    }
                     return Ok((store, how));
                 }
                 Err(error) if !self.disk.is_dead() && !failed => {
@@ -359,27 +193,32 @@ impl<'a> Sim<'a> {
         Err("recovery never ends".into())
     }
 
-    fn check(&mut self, store: &Store, how: End) -> Result<(), Broken> {
-        self.model.check(store, how)?;
+    fn check(&mut self, store: &Store, how: End, last: bool) -> Result<(), Broken> {
+        // Looking opens queues, and that may write.
+        self.disk.set_faults(Faults::default());
+        // What is opened is put in line with the log: some queues are left for later, and for the background.
+        let all = self.plan.sweep_inline_max == 256 || last;
+        let mut rng = self.rng.fork();
+        self.model.check(store, how, |_| all || rng.chance(1, 2))?;
+        self.check_log(store)?;
         self.disk.set_log_end(store.written());
         let found = persist::load(&self.config_path(), |b| config_version(b).is_some());
         let found = found.map_err(|e| format!("the configuration cannot be read: {e}"))?;
         self.model.check_config(found.as_deref().and_then(config_version))
     }
 
-    fn config_path(&self) -> PathBuf {
+    pub(crate) fn config_path(&self) -> PathBuf {
         self.root.join("config/topics.json")
     }
 
     /// The power goes, and comes again over what the disk kept.
     fn power_cut(&mut self) -> Result<(), Broken> {
-        let image: Image = self.disk.cut().map_err(text)?;
+        let image = self.disk.cut().map_err(text)?;
         self.note_disk();
         let root = self.base.join(self.folders.to_string());
         self.folders += 1;
         self.disk =
             SimDisk::from_image(&root, &image, self.rng.fork(), self.config.mutant, self.config.trace)
-                .context("make the folder anew")
                 .map_err(text)?;
         // A queue's folder may be large; the one before is no longer needed.
         let _ = std::fs::remove_dir_all(std::mem::replace(&mut self.root, root));
@@ -434,6 +273,8 @@ impl<'a> Sim<'a> {
                 self.power_cut()?;
                 Ok(End::PowerCut)
             }
+            // The index could not be synced: the next start looks closer.
+            Ok(()) if faulty && self.root.join("abort").exists() => Ok(End::Killed),
             Ok(()) => Ok(End::Clean),
             Err(_) if faulty => Ok(End::KilledAfterFault),
             Err(error) => Err(format!("a stop fails: {error}")),
@@ -452,277 +293,4 @@ impl<'a> Sim<'a> {
         self.model.ack_below(acked.max(store.flushed()));
         Ok(())
     }
-
-    fn step(&mut self, store: &Store) -> Result<(), Broken> {
-        self.clock.advance_ms(self.rng.below(400) as u64);
-        if self.rng.chance(1, 100) {
-            // An operator sets the clock.
-            self.clock.set_wall_ms(self.clock.wall_ms() - 60_000);
-        }
-        match self.rng.below(100) {
-            0..48 => self.send(store),
-            48..58 => self.send_batch(store),
-            58..68 => {
-                let result = store.flush();
-                self.say(|| format!("flush: {result:?}"));
-                Ok(())
-            }
-            68..75 => {
-                self.say(|| "housekeep".into());
-                store.housekeep();
-                Ok(())
-            }
-            75..78 => {
-                let result = store.save_queues();
-                self.say(|| format!("save queues: {result:?}"));
-                Ok(())
-            }
-            78..88 => self.read(store),
-            88..91 => self.query(store),
-            91..94 => self.remove_expired(store),
-            94..98 => self.save_config(),
-            _ => self.delete(store),
-        }
-    }
-
-    fn key(&mut self) -> Key {
-        match self.rng.below(20) {
-            0..8 => ("Orders".into(), self.rng.below(2) as i32),
-            8..14 => ("Payments".into(), 0),
-            14..16 => ("Rare".into(), 0),
-            16..18 => ("Passing".into(), self.rng.below(2) as i32),
-            _ => (SCHEDULE.into(), self.rng.below(2) as i32),
-        }
-    }
-
-    fn content(&mut self, key: &Key) -> Content {
-        let id = self.next_id;
-        self.next_id += 1;
-        let rng = &mut self.rng;
-        let fill =
-            |rng: &mut Rng, n: usize| -> Vec<u8> { (0..n).map(|_| b'!' + rng.below(90) as u8).collect() };
-        let n = rng.below(self.plan.body_max + 1);
-        let body = match rng.below(8) {
-            0 => vec![0; n],
-            1 => Vec::new(),
-            _ => fill(rng, n),
-        };
-        let tag = format!("tag{}", rng.below(5));
-        let mut properties = format!("TAGS\x01{tag}\x02KEYS\x01key{id}\x02").into_bytes();
-        let delay_ms = (key.0 == SCHEDULE).then(|| {
-            properties.extend_from_slice(b"DELAY\x013\x02");
-            10_000
-        });
-        let n = rng.below(self.plan.properties_max + 1);
-        if n > 0 {
-            properties.extend_from_slice(b"pad\x01");
-            properties.extend(fill(rng, n));
-            properties.push(2);
-        }
-        Content { id, body, properties, delay_ms, tag }
-    }
-
-    fn is_doubtful(&self, topic: &str) -> bool {
-        self.model.queues.iter().any(|((t, _), q)| t == topic && q.doubtful)
-    }
-
-    fn send(&mut self, store: &Store) -> Result<(), Broken> {
-        let key = self.key();
-        if self.is_doubtful(&key.0) {
-            return Ok(());
-        }
-        let content = self.content(&key);
-        let queue = store.queue(&key.0, key.1);
-        let result = store.append(&queue, &draft(&key, &content));
-        self.say(|| format!("send {} to {key:?}: {result:?}", content.id));
-        if let Ok(at) = result {
-            self.sent(store, &key, vec![content], &[at])?;
-        }
-        Ok(())
-    }
-
-    fn send_batch(&mut self, store: &Store) -> Result<(), Broken> {
-        let key = self.key();
-        if self.is_doubtful(&key.0) {
-            return Ok(());
-        }
-        let contents: Vec<_> = (0..self.rng.range(2, 6)).map(|_| self.content(&key)).collect();
-        let queue = store.queue(&key.0, key.1);
-        let drafts: Vec<_> = contents.iter().map(|c| draft(&key, c)).collect();
-        let mut out = Vec::new();
-        let result = store.append_batch(&queue, &drafts, &mut out);
-        self.say(|| format!("send a batch from {} to {key:?}: {result:?} {out:?}", contents[0].id));
-        if result.is_ok() {
-            self.sent(store, &key, contents, &out)?;
-        }
-        Ok(())
-    }
-
-    fn sent(
-        &mut self,
-        store: &Store,
-        key: &Key,
-        contents: Vec<Content>,
-        at: &[Appended],
-    ) -> Result<(), Broken> {
-        if contents.len() != at.len() {
-            return Err(format!("{} messages sent, {} answers", contents.len(), at.len()));
-        }
-        let model = self.model.queues.entry(key.clone()).or_default();
-        for (content, at) in contents.into_iter().zip(at) {
-            let expected = model.sent.len() as i64;
-            if at.queue_offset != expected {
-                return Err(format!("{key:?}: offset {} is given out, {expected} is next", at.queue_offset));
-            }
-            if at.phy < self.model.written {
-                return Err(format!("{key:?}: position {} is given out twice", at.phy));
-            }
-            self.model.written = at.end();
-            model.sent.push(Sent { content, at: *at, acked: false, seen: false });
-            self.report.sent += 1;
-            self.report.log_files = self.report.log_files.max(at.phy / self.plan.log_file_bytes + 1);
-        }
-        if let Some(last) = at.last() {
-            let (end, acks) = (last.end(), Arc::clone(&self.acks));
-            store.when_durable(
-                end,
-                Box::new(move |durable| {
-                    if durable == Durable::Flushed {
-                        acks.lock().push(end);
-                    }
-                }),
-            );
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, store: &Store) -> Result<(), Broken> {
-        let key = self.key();
-        if self.is_doubtful(&key.0) {
-            return Ok(());
-        }
-        let n = self.model.queues.get(&key).map_or(0, |q| q.sent.len());
-        let back = if self.rng.chance(1, 2) { 4 } else { n + 1 };
-        let offset = n.saturating_sub(1 + self.rng.below(back)) as i64;
-        self.say(|| format!("read {key:?} from {offset}"));
-        self.model.read(store, &key, offset, self.plan.sync)
-    }
-
-    /// A lookup by key finds what can be read, unless the index could not be written.
-    fn query(&mut self, store: &Store) -> Result<(), Broken> {
-        let key = self.key();
-        let count = self.model.queues.get(&key).map_or(0, |q| q.sent.len());
-        let nth = self.rng.below(count);
-        let Some(sent) = self.model.queues.get(&key).and_then(|q| q.sent.get(nth)) else { return Ok(()) };
-        let word = format!("key{}", sent.content.id);
-        self.say(|| format!("query {word}"));
-        let query = IndexQuery { topic: &key.0, key: &word, tags: false, max: 32, begin: 0, end: i64::MAX };
-        let found = store.query(&query);
-        let there = sent.at.phy >= store.min_phy() && sent.at.end() <= store.visible();
-        let expected = usize::from(there);
-        let no_faults = self.plan.full_faults + self.plan.sync_faults == 0 && !self.disk.is_dead();
-        if found.records.len() > 1 || (found.records.len() != expected && no_faults) {
-            return Err(format!("{key:?}: {word} is found {} times, not {expected}", found.records.len()));
-        }
-        Ok(())
-    }
-
-    fn remove_expired(&mut self, store: &Store) -> Result<(), Broken> {
-        let max = self.rng.below(self.plan.retention + 1);
-        if max == 0 || store.poisoned().is_some() {
-            return Ok(());
-        }
-        // All that is full has expired: files are as old as the seed's real start.
-        let result = store.remove_expired(i64::MAX / 2, max);
-        self.say(|| format!("remove {max} files: {result:?}"));
-        match result {
-            Ok(removed) => self.report.expired_files += removed.log_files as u64,
-            // One may be gone without that the store knows.
-            Err(_) => self.model.min_phy = self.model.min_phy.max(store.min_phy() + self.plan.log_file_bytes),
-        }
-        Ok(())
-    }
-
-    fn save_config(&mut self) -> Result<(), Broken> {
-        let version = self.model.config.1 + 1;
-        self.model.config.1 = version;
-        let result = persist::save_on(&self.disk, &self.config_path(), &config_bytes(version));
-        self.say(|| format!("save configuration {version}: {result:?}"));
-        if result.is_ok() {
-            self.model.config.0 = version;
-            self.report.configs += 1;
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, store: &Store) -> Result<(), Broken> {
-        let topic = "Passing";
-        if store.poisoned().is_some() {
-            return Ok(());
-        }
-        let result = store.delete_topic(topic);
-        self.say(|| format!("delete {topic}: {result:?}"));
-        if result.is_ok() {
-            self.model.queues.retain(|(t, _), _| t != topic);
-            self.report.deleted += 1;
-        } else {
-            let of_topic = self.model.queues.iter_mut().filter(|((t, _), _)| t == topic);
-            of_topic.for_each(|(_, q)| q.doubtful = true);
-        }
-        Ok(())
-    }
-
-    /// After a clean stop no unit is left behind a queue's end: a broker of Apache would follow it.
-    fn check_files(&self, store: &Store) -> Result<(), Broken> {
-        for queue in store.queues() {
-            let dir = self.root.join("consumequeue").join(queue.topic()).join(queue.queue_id().to_string());
-            let Ok(entries) = std::fs::read_dir(&dir) else { continue };
-            for path in entries.flatten().map(|e| e.path()) {
-                let base = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse::<i64>().ok());
-                let (Some(base), Ok(bytes)) = (base, std::fs::read(&path)) else { continue };
-                for (i, unit) in bytes.chunks(20).enumerate() {
-                    let offset = base / 20 + i as i64;
-                    if offset >= queue.max_offset() && unit.iter().any(|b| *b != 0) {
-                        return Err(format!("{queue:?}: a unit is left at {offset}"));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn draft<'d>(key: &'d Key, content: &'d Content) -> Draft<'d> {
-    Draft {
-        topic: &key.0,
-        queue_id: key.1,
-        flag: content.id,
-        sys_flag: 0,
-        born_ts: T0 - 5,
-        born_host: ([127, 0, 0, 1], 33434).into(),
-        store_host: ([127, 0, 0, 1], 10911).into(),
-        reconsume_times: 0,
-        prepared_tx_offset: 0,
-        body: &content.body,
-        properties: &content.properties,
-        tags_code: match content.delay_ms {
-            Some(delay_ms) => TagsCode::DeliverAt { delay_ms },
-            None => TagsCode::Value(i64::from(oxmq_base::java::hash_code(&content.tag))),
-        },
-        no_queue: false,
-    }
-}
-
-/// A configuration file: its version decides its length and each byte.
-fn config_bytes(version: u64) -> Vec<u8> {
-    let n = (version * 977 % 6000) as usize;
-    let mut rng = Rng::new(version);
-    let fill: String = (0..n).map(|_| char::from(b'a' + rng.below(26) as u8)).collect();
-    format!("{{\"version\":{version},\"fill\":\"{fill}\"}}").into_bytes()
-}
-
-fn config_version(bytes: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let version = text.strip_prefix("{\"version\":")?.split(',').next()?.parse().ok()?;
-    (config_bytes(version) == bytes).then_some(version)
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use clap::Parser;
-use oxmq_sim::driver::{Config, Report, run, scratch};
 use oxmq_sim::mutant::Mutant;
+use oxmq_sim::seed::{Config, Report, run, scratch};
 
 /// Crashes a store on a simulated disk, seed after seed, and checks what it promised.
 #[derive(Parser)]

@@ -10,7 +10,7 @@ pub enum Mutant {
     SkipFsync,
     /// A failed sync is tried again, and the success of the second try is believed. (Apache 5.5.0 does this.)
     RetryFsync,
-    /// Acknowledged before the sync: it succeeds at once, and reaches the disk with the next one.
+    /// Acknowledged before the sync: that of the log succeeds at once, and reaches the disk with the next one.
     AckEarly,
     /// Readers are shown what is not flushed; after a crash another message gets the offset that they read.
     ReadAhead,

@@ -1,1 +1,104 @@
-//! placeholder
+//! What CI runs of the crash model. `OXMQ_SIM_SEEDS` and `OXMQ_SIM_SEED` say how many seeds and from which.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod plane;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oxmq_sim::mutant::Mutant;
+use oxmq_sim::seed::{Config, Report, run, scratch};
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+fn config(seed: u64) -> Config {
+    Config { seed, mutant: None, crash_at: None, trace: false }
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let (first, n) = (number("OXMQ_SIM_SEED", 1_000_000), number("OXMQ_SIM_SEEDS", 2_000));
+    let base = scratch().unwrap();
+    let next = AtomicU64::new(first);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
+    let reports = std::thread::scope(|scope| {
+        let work = || {
+            let mut total = Report::default();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= first + n {
+                    return total;
+                }
+                let report = run(&config(seed), base.path()).unwrap_or_else(|e| panic!("{e}"));
+                assert!(report.steps >= 200 && report.lives >= 3, "seed {seed}: {report:?}");
+                total.add(&report);
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|w| w.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut total = Report::default();
+    reports.iter().for_each(|r| total.add(r));
+    println!("{total:?}");
+    // Seeds that do little prove little.
+    for (what, sum, least) in [
+        ("log files", total.log_files, 3 * n),
+        ("power cuts", total.power_cuts, 2 * n),
+        ("power cuts in recovery", total.cuts_in_recovery, n / 2),
+        ("kills", total.kills, n / 2),
+        ("stops", total.stops, n / 2),
+        ("failed operations", total.faults, n / 2),
+        ("saved configurations", total.configs, n),
+        ("deleted topics", total.deleted, n / 2),
+        ("expired files", total.expired_files, n / 2),
+        ("bytes cut", total.cut_bytes, 100 * n),
+        ("messages lost that could be", total.lost, n),
+        ("messages found again", total.found, 100 * n),
+    ] {
+        assert!(sum >= least, "{sum} {what} in {n} seeds");
+    }
+}
+
+#[test]
+fn every_mutant_is_caught_within_50_seeds() {
+    let base = scratch().unwrap();
+    let quiet = std::panic::take_hook();
+    // A mutant may well panic.
+    std::panic::set_hook(Box::new(|_| {}));
+    let caught = Mutant::ALL.map(|mutant| {
+        let mut seeds = 0..50;
+        let caught =
+            seeds.find_map(|seed| run(&Config { mutant: Some(mutant), ..config(seed) }, base.path()).err());
+        (mutant, caught)
+    });
+    std::panic::set_hook(quiet);
+    for (mutant, caught) in caught {
+        let caught = caught.unwrap_or_else(|| panic!("{mutant:?} is not caught"));
+        println!("{mutant:?}: after {} seeds: {}", caught.config.seed + 1, caught.what);
+    }
+}
+
+/// A seed that cannot be run again is no help.
+#[test]
+fn a_seed_does_the_same_each_time() {
+    let base = scratch().unwrap();
+    for seed in 0..20 {
+        let hash = || run(&config(seed), base.path()).unwrap_or_else(|e| panic!("{e}")).hash;
+        assert_eq!(hash(), hash(), "seed {seed}");
+    }
+}
+
+/// The power goes at each operation of a first life in turn: no flush boundary is left to chance.
+#[test]
+fn every_operation_of_a_life_may_be_the_last() {
+    let base = scratch().unwrap();
+    // Under SYNC_FLUSH and under ASYNC_FLUSH.
+    for seed in [2, 5] {
+        for at in 1..=120 {
+            run(&Config { crash_at: Some(at), ..config(seed) }, base.path())
+                .unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+}
