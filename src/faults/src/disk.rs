@@ -1,0 +1,147 @@
+//! Disks that can be cut off and filled up: file systems on loop devices and in memory. All of it is undone when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// Why a scenario cannot run here.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unable(pub String);
+
+fn run(program: &str, args: &[&str]) -> anyhow::Result<String> {
+    let out = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
+    if !out.status.success() {
+        bail!("{program} {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned())
+}
+
+/// `run` for what an ordinary user may not do: the scenario is skipped then.
+fn privileged(program: &str, args: &[&str]) -> anyhow::Result<String> {
+    run(program, args).map_err(|e| Unable(format!("needs root and {program}: {e}")).into())
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path that is not UTF-8")
+}
+
+/// A file system in memory.
+pub struct Tmpfs {
+    pub dir: PathBuf,
+}
+
+impl Tmpfs {
+    pub fn mount(dir: &Path, megabytes: u64) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let size = format!("size={megabytes}m");
+        privileged("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", text(dir)?])?;
+        Ok(Self { dir: dir.to_path_buf() })
+    }
+
+    /// Bytes that are free.
+    pub fn free(&self) -> anyhow::Result<u64> {
+        let out = run("df", &["--output=avail", "-B1", text(&self.dir)?])?;
+        Ok(out.lines().last().unwrap_or_default().trim().parse()?)
+    }
+
+    /// Fills it up to so many bytes.
+    pub fn fill(&self, leave: u64) -> anyhow::Result<()> {
+        use std::io::Write;
+        let mut file = std::fs::File::create(self.dir.join("filler"))?;
+        let chunk = vec![0xA5; 256 << 10];
+        let mut rest = self.free()?.saturating_sub(leave);
+        while rest > 0 {
+            let n = rest.min(chunk.len() as u64) as usize;
+            if file.write_all(&chunk[..n]).is_err() {
+                break;
+            }
+            rest -= n as u64;
+        }
+        Ok(())
+    }
+
+    pub fn empty(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_file(self.dir.join("filler"))?)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        unmount(&self.dir);
+    }
+}
+
+fn unmount(dir: &Path) {
+    if let Ok(dir) = text(dir)
+        && run("umount", &[dir]).is_err()
+    {
+        let _ = run("umount", &["-l", dir]);
+    }
+}
+
+/// An ext4 file system in a file, on a loop device.
+pub struct Ext4 {
+    device: String,
+    pub dir: PathBuf,
+    mounted: bool,
+}
+
+impl Ext4 {
+    /// Makes it in the sparse file `image`. Without a journal, a failed write-back harms the data alone.
+    pub fn make(image: &Path, dir: &Path, megabytes: u64, journal: bool) -> anyhow::Result<Self> {
+        let _ = std::fs::remove_file(image);
+        std::fs::File::create(image)?.set_len(megabytes << 20)?;
+        let mut args = vec!["-q", "-F", "-E", "lazy_itable_init=1,nodiscard"];
+        if !journal {
+            args.extend(["-O", "^has_journal"]);
+        }
+        args.push(text(image)?);
+        privileged("mkfs.ext4", &args)?;
+        std::fs::create_dir_all(dir)?;
+        let device = privileged("losetup", &["--find", "--show", text(image)?])?;
+        let mut made = Self { device, dir: dir.to_path_buf(), mounted: false };
+        made.mount()?;
+        Ok(made)
+    }
+
+    fn mount(&mut self) -> anyhow::Result<()> {
+        privileged("mount", &["-o", "noatime", &self.device, text(&self.dir)?])?;
+        self.mounted = true;
+        Ok(())
+    }
+
+    /// The power goes: nothing reaches the disk any more, not even what is under way.
+    pub fn cut(&self) -> anyhow::Result<()> {
+        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
+        let program = "import fcntl,os,struct,sys\nfd=os.open(sys.argv[1],os.O_RDONLY)\n\
+                       fcntl.ioctl(fd,0x8004587D,struct.pack('I',2))";
+        privileged("python3", &["-c", program, text(&self.dir)?]).map(drop)
+    }
+
+    /// The power is back, or the disk is: what is on it is read anew. Nobody may use it.
+    pub fn again(&mut self) -> anyhow::Result<()> {
+        let dir = text(&self.dir)?.to_owned();
+        let mut tries = 0;
+        while let Err(error) = run("umount", &[&dir]) {
+            tries += 1;
+            if tries > 50 {
+                return Err(error);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        self.mounted = false;
+        let _ = run("blockdev", &["--flushbufs", &self.device]);
+        self.mount()
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        if self.mounted {
+            unmount(&self.dir);
+        }
+        let _ = run("losetup", &["--detach", &self.device]);
+    }
+}
