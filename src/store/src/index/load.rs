@@ -32,7 +32,11 @@ impl Index {
         for path in rest.by_ref() {
             match IndexFile::open(path, layout, &options.disk) {
                 Ok(Some(file)) => {
-                    let kept = clean || (file.is_full() && file.header().end_ts <= index_ts);
+                    // Files are synced oldest first. Of several that end in the last millisecond only the first one surely was.
+                    let ts = file.header().end_ts;
+                    let vouched = ts < index_ts
+                        || (ts == index_ts && files.last().is_none_or(|f| f.header().end_ts < ts));
+                    let kept = clean || (file.is_full() && vouched);
                     let end = file.header().end_phy;
                     let follows = files.last().is_none_or(|f| f.header().end_phy <= end);
                     if !file.has_entries() || !kept || end as u64 >= log.written() {
