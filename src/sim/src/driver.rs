@@ -21,6 +21,8 @@ pub const STEPS_MIN: usize = 200;
 const LIVES_MIN: usize = 3;
 /// A broken store may not keep a seed from ending.
 const LIVES_MAX: usize = 40;
+/// Slots of an index file.
+pub(crate) const INDEX_SLOTS: u32 = 16;
 /// When the clock stands at first, ms.
 pub(crate) const T0: i64 = 1_700_000_000_000;
 
@@ -83,7 +85,7 @@ impl<'a> Sim<'a> {
         options.open_queue_files_max = plan.open_files_max;
         options.allocate_step_bytes = plan.allocate_step;
         options.queue_sync_interval_ms = plan.queue_sync_ms;
-        (options.index.slots, options.index.entries) = (16, plan.index_entries);
+        (options.index.slots, options.index.entries) = (INDEX_SLOTS, plan.index_entries);
         options.background = false;
         options.space = Arc::new(|_| Ok(Space { total: 1 << 40, free: 1 << 39, usable: 1 << 39 }));
         options.disk = Arc::new(self.disk.clone());
@@ -98,6 +100,9 @@ impl<'a> Sim<'a> {
             let over = self.report.steps >= STEPS_MIN as u64 && self.report.lives >= LIVES_MIN as u64;
             if over || self.report.lives >= LIVES_MAX as u64 {
                 break;
+            }
+            if end == End::PowerCut && self.config.mutant.is_none() && self.rng.chance(1, 4) {
+                self.check_store(false)?;
             }
             let (store, how) = self.recover(end, true)?;
             if !first || how != End::Clean {
@@ -123,6 +128,7 @@ impl<'a> Sim<'a> {
         result.map_err(|e| format!("the last stop fails: {e}"))?;
         self.after(&store)?;
         drop(store);
+        self.check_store(true)?;
         let (store, how) = self.recover(End::Clean, false)?;
         self.check(&store, how, true)?;
         self.check_files(&store)

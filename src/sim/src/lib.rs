@@ -41,6 +41,8 @@
 //!   and it begins nowhere but where retention went to.
 //! - A kill loses nothing. A clean stop is found clean. Recovery always succeeds. Bytes that were on disk are never found
 //!   damaged.
+//! - `oxmq check-store`, which shares no code with recovery, finds nothing after a clean stop, and after a power cut
+//!   nothing that a start would not repair.
 //! - A configuration is the version that was acknowledged, or the one being saved.
 //! - Appends go on after each recovery, at the next offset.
 //!
