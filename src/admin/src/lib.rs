@@ -63,6 +63,9 @@ static COMMANDS: &[Command] = &[
     command!("consumerConnection", "Query consumer's socket connection, client version and subscription.", connection::consumers, CONSUMERS),
     command!("consumerProgress", "Query consumer's progress, speed.", progress::show, PROGRESS),
     command!("clusterList", "List cluster infos.", cluster::list, LIST),
+    command!("cleanExpiredCQ", "Clean expired ConsumeQueue on broker.", cluster::clean_expired_queues, CLEAN),
+    command!("deleteExpiredCommitLog", "Delete expired CommitLog files.", cluster::delete_expired_files, CLEAN),
+    command!("cleanUnusedTopic", "Clean unused topic on broker.", cluster::clean_unused_topics, CLEAN),
     command!("topicList", "Fetch all topic list from name server.", topic::list, LIST),
 ];
 

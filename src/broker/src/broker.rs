@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::figures::Figures;
 use crate::lanes::Lanes;
 use crate::reply::Reply;
+use crate::services::cleanup::Cleanup;
 use crate::services::connections::Connections;
 use crate::services::consumers::Consumers;
 use crate::services::groups::{AutoCreate, Groups, SharedGroup};
@@ -109,6 +110,10 @@ pub struct Broker {
     pub register: Notify,
     /// Told when files of `config/` must be written.
     pub persist: Notify,
+    /// What operators want removed.
+    pub cleanup: Cleanup,
+    /// Told when old files should be looked at before their time.
+    pub clean: Notify,
     pub(crate) turn: AtomicI32,
 }
 
@@ -206,6 +211,20 @@ impl Broker {
         )
     }
 
+    /// The answer while a disk is nearly full. Java: `SendMessageProcessor.diskUtil`.
+    fn nearly_full(&self) -> Reply {
+        let disks = self.store.disk_figures();
+        let (log, queues) = (disks.log_ratio(), disks.queue_ratio());
+        Reply::because(
+            Code::SERVICE_NOT_AVAILABLE,
+            format!(
+                "service not available now. It may be caused by one of the following reasons: the broker's disk is \
+                 full [CL: {log:5.2} CQ: {queues:5.2} INDEX: {queues:5.2}], messages are put to the slave, message \
+                 store has been shut down, etc."
+            ),
+        )
+    }
+
     /// Every refusal of the store as clients know it.
     pub fn append_error(&self, error: &AppendError) -> Reply {
         match error {
@@ -218,7 +237,11 @@ impl Broker {
             AppendError::QueueDeleted => {
                 Reply::because(Code::TOPIC_NOT_EXIST, "the topic was deleted while the message was sent")
             }
+            AppendError::SpaceLow => self.nearly_full(),
             AppendError::DiskFull(_) | AppendError::Io(_) | AppendError::ShutDown => {
+                if let AppendError::DiskFull(_) = error {
+                    self.clean.notify_one();
+                }
                 Reply::because(Code::SERVICE_NOT_AVAILABLE, format!("service not available now. {error}"))
             }
             other => Reply::system_error(other.to_string()),

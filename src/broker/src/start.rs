@@ -231,6 +231,8 @@ fn assemble(
         lanes: Lanes::new(tokio::runtime::Handle::current()),
         register: Notify::new(),
         persist: Notify::new(),
+        cleanup: Default::default(),
+        clean: Notify::new(),
         turn: AtomicI32::new(0),
         identity,
         serialize,
@@ -348,6 +350,7 @@ fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
         hot_distance_bytes: oxmq_store::memory_bytes() / 100 * unsigned(s.access_message_in_memory_max_ratio),
         ..PullPolicy::default()
     };
+    options.min_free_bytes = u64::try_from(s.disk_min_free_write_bytes).unwrap_or(0);
     options.index = IndexOptions {
         write: s.message_index_enable && s.index_file_write_enable,
         read: s.index_file_read_enable,

@@ -1,4 +1,5 @@
-//! What a broker does by the clock: time-outs of held pulls, expiry of silent clients, files of `config/`, samples.
+//! What a broker does by the clock: time-outs of held pulls, expiry of silent clients, files of `config/`, samples,
+//! removal of old files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +17,18 @@ const EXPIRE_TICK: Duration = Duration::from_secs(10);
 /// How often files of `config/` are looked at, and samples taken.
 const SAVE_TICK: Duration = Duration::from_secs(1);
 
+/// When old files are looked at first, as with Apache.
+const CLEAN_FIRST: Duration = Duration::from_secs(60);
+/// Between two looks at old files that somebody asks for.
+const CLEAN_ASKED: Duration = Duration::from_secs(1);
+
 /// Starts the tasks; each ends when `stopped` says so.
 pub fn start(broker: &Arc<Broker>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(holds(Arc::clone(broker), stopped.clone())),
         tokio::spawn(expiry(Arc::clone(broker), stopped.clone())),
         tokio::spawn(books(Arc::clone(broker), stopped.clone())),
+        tokio::spawn(cleaning(Arc::clone(broker), stopped.clone())),
     ]
 }
 
@@ -81,6 +88,7 @@ async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
 async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = every(SAVE_TICK);
     let mut offsets_due_ms = 0;
+    let mut read_only = false;
     loop {
         let ticked = tokio::select! {
             _ = ticks.tick() => true,
@@ -90,6 +98,11 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         let now = broker.clock.mono_ms();
         let mut with_offsets = false;
         if ticked {
+            if !read_only && broker.store.poisoned().is_some() {
+                // Producers are to go elsewhere.
+                read_only = true;
+                broker.register.notify_one();
+            }
             broker.figures.sample(now);
             broker.figures.midnight(local_day(broker.clock.wall_ms()), now);
             broker.progress.observe(|| (broker.store.written(), broker.store.flushed()));
@@ -104,6 +117,47 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         if saved.await.is_err() {
             tracing::error!("saving the configuration files panicked");
         }
+    }
+}
+
+async fn cleaning(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    let period = u64::try_from(broker.settings.load().store.clean_resource_interval).unwrap_or(10_000);
+    let mut ticks = tokio::time::interval_at(
+        tokio::time::Instant::now() + CLEAN_FIRST,
+        Duration::from_millis(period.max(100)),
+    );
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = broker.clean.notified() => {}
+            () = told(&mut stopped) => return,
+        }
+        let (cleaning, stop) = (Arc::clone(&broker), stopped.clone());
+        let round = tokio::task::spawn_blocking(move || clean(&cleaning, &stop));
+        if round.await.is_err() {
+            tracing::error!("looking at old files panicked");
+        }
+        // While the disk is full every send asks.
+        tokio::select! {
+            () = tokio::time::sleep(CLEAN_ASKED) => {}
+            () = told(&mut stopped) => return,
+        }
+    }
+}
+
+/// One look at old files. A stop ends its pauses.
+fn clean(broker: &Broker, stopped: &watch::Receiver<bool>) {
+    let mut wait = |pause: Duration| {
+        let end = std::time::Instant::now() + pause;
+        while !*stopped.borrow() && std::time::Instant::now() < end {
+            std::thread::sleep(pause.min(Duration::from_millis(50)));
+        }
+        !*stopped.borrow()
+    };
+    let settings = broker.settings.load_full();
+    if let Err(error) = broker.cleanup.round(&broker.store, &settings, broker.clock.wall_ms(), &mut wait) {
+        tracing::error!(%error, "remove old files: it is tried again");
     }
 }
 

@@ -146,6 +146,11 @@ impl Brokers {
         Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
 
+    /// CLEAN_EXPIRED_CONSUMEQUEUE 306, CLEAN_UNUSED_TOPIC 316 or DELETE_EXPIRED_COMMITLOG 329: they have no fields.
+    pub async fn clean(&self, addr: &str, code: RequestCode) -> Result<(), ClientError> {
+        self.done(addr, code, |_| {}, &[]).await
+    }
+
     /// UPDATE_BROKER_CONFIG 25: `key=value` lines.
     pub async fn update_config(&self, addr: &str, lines: &str) -> Result<(), ClientError> {
         self.done(addr, RequestCode::UPDATE_BROKER_CONFIG, |_| {}, lines.as_bytes()).await

@@ -294,6 +294,12 @@ impl Store {
         self.core().clean(at, rules, wait)
     }
 
+    /// Removes every queue whose messages have all expired, but for topics that are `spared`; a new handle begins at 0.
+    /// Appends wait meanwhile. Answers how many there were.
+    pub fn remove_expired_queues(&self, spared: &dyn Fn(&str) -> bool) -> io::Result<usize> {
+        self.core().remove_expired_queues(spared)
+    }
+
     /// How full the disks are now.
     pub fn disk_figures(&self) -> DiskFigures {
         self.core().disk_figures()

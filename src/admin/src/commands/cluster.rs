@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oxmq_base::clock::{Clock, SystemClock};
-use oxmq_protocol::body::route::ClusterInfo;
+use oxmq_protocol::body::route::{BrokerData, ClusterInfo};
+use oxmq_protocol::code::RequestCode as RC;
 
 use super::number;
 use crate::context::{Context, brokers_of};
@@ -21,6 +22,47 @@ pub const LIST: &[Opt] = &[
 /// Options of brokerStatus.
 pub const STATUS: &[Opt] =
     &[one_of("b", "brokerAddr", "Broker address"), one_of("c", "clusterName", "which cluster")];
+
+/// Options of cleanExpiredCQ, cleanUnusedTopic and deleteExpiredCommitLog.
+pub const CLEAN: &[Opt] = &[opt("b", "brokerAddr", "Broker address"), opt("c", "cluster", "cluster name")];
+
+/// cleanExpiredCQ.
+pub async fn clean_expired_queues(context: &mut Context<'_>, given: &Given) -> Outcome {
+    clean(context, given, RC::CLEAN_EXPIRED_CONSUMEQUEUE).await
+}
+
+/// cleanUnusedTopic.
+pub async fn clean_unused_topics(context: &mut Context<'_>, given: &Given) -> Outcome {
+    clean(context, given, RC::CLEAN_UNUSED_TOPIC).await
+}
+
+/// deleteExpiredCommitLog.
+pub async fn delete_expired_files(context: &mut Context<'_>, given: &Given) -> Outcome {
+    clean(context, given, RC::DELETE_EXPIRED_COMMITLOG).await
+}
+
+/// At one broker, at those of a cluster, or at all. As Apache prints it: one word for all, without an end of line, "false"
+/// where there was no broker.
+async fn clean(context: &mut Context<'_>, given: &Given, code: RC) -> Outcome {
+    let addrs = match (given.get("b"), given.get("c").filter(|c| !c.is_empty())) {
+        (Some(addr), _) => vec![addr.to_owned()],
+        (None, Some(cluster)) => addrs_of(&context.cluster(cluster).await?),
+        (None, None) => {
+            let info = context.names.cluster_info().await?;
+            let clusters = info.cluster_addr_table.keys();
+            clusters.flat_map(|c| addrs_of(&brokers_of(&info, c).unwrap_or_default())).collect()
+        }
+    };
+    for addr in &addrs {
+        context.brokers.clean(addr, code).await?;
+    }
+    put!(context, "{}", if addrs.is_empty() { "false" } else { "success" });
+    Ok(())
+}
+
+fn addrs_of(brokers: &[BrokerData]) -> Vec<String> {
+    brokers.iter().flat_map(|b| b.broker_addrs.values().cloned()).collect()
+}
 
 type Figures = BTreeMap<String, String>;
 

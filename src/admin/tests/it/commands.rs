@@ -132,6 +132,11 @@ async fn clusters_and_brokers_are_shown() {
     }));
     let status = cluster.ok(&format!("brokerStatus -b {}", cluster.addr)).await;
     assert!(status.contains(&format!("{:<32}: true\n", "brokerActive")), "{status}");
+    for command in ["deleteExpiredCommitLog", "cleanExpiredCQ", "cleanUnusedTopic"] {
+        for whom in [format!(" -b {}", cluster.addr), " -c C1".into(), String::new()] {
+            assert_eq!(cluster.ok(&format!("{command}{whom}")).await, "success", "{command}{whom}");
+        }
+    }
     cluster.stop().await;
 }
 
@@ -148,6 +153,7 @@ async fn what_fails_says_why() {
         ("consumerProgress -g Nope", "no broker knows the consumer group Nope"),
         ("producerConnection -g Nope -t TBW102", "the producer group[Nope] not exist"),
         ("brokerStatus -b 127.0.0.1:1", "is that server running"),
+        ("cleanExpiredCQ -c Nope", "there is no cluster Nope"),
         ("topicList -n 127.0.0.1:1", "connect to 127.0.0.1:1"),
     ] {
         let error = cluster.fails(line).await;

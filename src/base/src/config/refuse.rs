@@ -97,6 +97,14 @@ pub(super) fn broker(settings: &BrokerSettings, given: &BTreeMap<String, Place>)
             delete_hours(&settings.store.delete_when).is_some(),
             "hours from 00 to 23, separated by ;",
         ),
+        ratio(
+            "rocketmq.broker.diskSpaceCleanForciblyRatio",
+            &settings.store.disk_space_clean_forcibly_property,
+        ),
+        ratio(
+            "rocketmq.broker.diskSpaceWarningLevelRatio",
+            &settings.store.disk_space_warning_level_property,
+        ),
     ] {
         if !good {
             let text = format!("{key}={value} is not allowed; allowed: {allowed}");
@@ -104,6 +112,13 @@ pub(super) fn broker(settings: &BrokerSettings, given: &BTreeMap<String, Place>)
         }
     }
     refusals
+}
+
+/// Parts of a disk that a system property gives.
+fn ratio<'s>(key: &'static str, value: &'s Option<String>) -> (&'static str, &'s String, bool, &'static str) {
+    static NONE: String = String::new();
+    let good = value.as_ref().is_none_or(|v| v.parse::<f64>().is_ok_and(f64::is_finite));
+    (key, value.as_ref().unwrap_or(&NONE), good, "a decimal number")
 }
 
 /// Those that Apache's broker has too, with its exit codes and its lines.

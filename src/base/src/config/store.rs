@@ -60,27 +60,37 @@ crate::config! {
         /// How long a send may wait for its append, in ms.
         put_message_timeout: i32 = 8000, key "putMessageTimeout", reload, in 1..=2147483647, moot "an append waits for one short lock only";
         /// Hours of the day in which expired files are deleted, separated by ; .
-        delete_when: String = "04".into(), key "deleteWhen", reload important, later "deletion of old files";
+        delete_when: String = "04".into(), key "deleteWhen", reload important;
         /// Hours that a file of the log is kept after its last change.
-        file_reserved_time: i32 = 72, key "fileReservedTime", reload important, in 0..=2147483647, later "deletion of old files";
+        file_reserved_time: i32 = 72, key "fileReservedTime", reload important, in 0..=2147483647;
         /// Percentage of the disk from which on expired files are deleted at any hour.
-        disk_max_used_space_ratio: i32 = 75, key "diskMaxUsedSpaceRatio", reload, in 10..=95, later "deletion of old files";
+        disk_max_used_space_ratio: i32 = 75, key "diskMaxUsedSpaceRatio", reload, in 10..=95;
         /// Percentage from which on files are deleted before they expire, if cleanFileForciblyEnable.
-        disk_space_clean_forcibly_ratio: i32 = 85, key "diskSpaceCleanForciblyRatio", reload, in 30..=100, later "deletion of old files";
+        disk_space_clean_forcibly_ratio: i32 = 85, key "diskSpaceCleanForciblyRatio", reload, in 30..=100;
         /// Percentage from which on sends are refused.
-        disk_space_warning_level_ratio: i32 = 90, key "diskSpaceWarningLevelRatio", reload, in 35..=100, later "deletion of old files";
+        disk_space_warning_level_ratio: i32 = 90, key "diskSpaceWarningLevelRatio", reload, in 35..=100;
+        /// Bytes free on the disk below which expired files are deleted at any hour; 0 for no such limit.
+        disk_min_free_clean_bytes: i64 = 536_870_912, key "diskMinFreeCleanBytes", reload, in 0..=9223372036854775807;
+        /// Bytes free below which files are deleted before they expire, if cleanFileForciblyEnable.
+        disk_min_free_force_bytes: i64 = 268_435_456, key "diskMinFreeForceBytes", reload, in 0..=9223372036854775807;
+        /// Bytes free below which sends are refused; the log never takes more than that, up to a tenth of the disk.
+        disk_min_free_write_bytes: i64 = 67_108_864, key "diskMinFreeWriteBytes", reload, in 0..=9223372036854775807;
+        /// In place of diskSpaceCleanForciblyRatio: 0.30 to 0.85.
+        disk_space_clean_forcibly_property: Option<String> = None, key "rocketmq.broker.diskSpaceCleanForciblyRatio", reload;
+        /// In place of diskSpaceWarningLevelRatio: 0.35 to 0.90.
+        disk_space_warning_level_property: Option<String> = None, key "rocketmq.broker.diskSpaceWarningLevelRatio", reload;
         /// Allow deletion of files that have not expired when the disk is nearly full.
-        clean_file_forcibly_enable: bool = true, key "cleanFileForciblyEnable", reload important, later "deletion of old files";
+        clean_file_forcibly_enable: bool = true, key "cleanFileForciblyEnable", reload important;
         /// How often deletion is considered, in ms.
-        clean_resource_interval: i32 = 10_000, key "cleanResourceInterval", boot, in 100..=2147483647, later "deletion of old files";
+        clean_resource_interval: i32 = 10_000, key "cleanResourceInterval", boot, in 100..=2147483647;
         /// Pause between two files of the log that are deleted, in ms.
-        delete_commit_log_files_interval: i32 = 100, key "deleteCommitLogFilesInterval", reload, in 0..=2147483647, later "deletion of old files";
+        delete_commit_log_files_interval: i32 = 100, key "deleteCommitLogFilesInterval", reload, in 0..=2147483647;
         /// Pause between two files of queues that are deleted, in ms.
-        delete_consume_queue_files_interval: i32 = 100, key "deleteConsumeQueueFilesInterval", reload, in 0..=2147483647, later "deletion of old files";
+        delete_consume_queue_files_interval: i32 = 100, key "deleteConsumeQueueFilesInterval", reload, in 0..=2147483647;
         /// How long a file in use outlives its deletion, in ms.
-        destroy_maped_file_interval_forcibly: i32 = 120_000, key "destroyMapedFileIntervalForcibly", reload, in 0..=2147483647, later "deletion of old files";
+        destroy_maped_file_interval_forcibly: i32 = 120_000, key "destroyMapedFileIntervalForcibly", reload, in 0..=2147483647, moot "a file goes at once, and who reads it keeps it for 30 s at most";
         /// Files of the log that one round deletes at most.
-        delete_file_batch_max: i32 = 10, key "deleteFileBatchMax", reload important, in 1..=2147483647, later "deletion of old files";
+        delete_file_batch_max: i32 = 10, key "deleteFileBatchMax", reload important, in 1..=2147483647;
         /// Longest body, in bytes.
         max_message_size: i32 = 4_194_304, key "maxMessageSize", reload, in 1..=16777216;
         /// Longest topic name, in bytes; over 127 the log takes records of the second version.

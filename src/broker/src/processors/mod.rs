@@ -1,5 +1,6 @@
 //! What the broker does for a request: one family a file, functions only. Whatever has state is a service.
 
+pub mod clean;
 pub mod client;
 pub mod config;
 pub mod group_admin;

@@ -1,8 +1,6 @@
 //! GET_BROKER_RUNTIME_INFO (28): what `brokerStatus` and `clusterList` show. Java: `AdminBrokerProcessor.prepareRuntimeInfo`,
 //! `StoreStatsService`. Every key of Apache's; those of parts that OxMQ does not have are what they are at rest there.
 
-use std::path::Path;
-
 use oxmq_protocol::body::runtime::KvTable;
 use oxmq_protocol::frame::VERSION;
 use oxmq_protocol::message::RecordView;
@@ -61,8 +59,9 @@ pub fn info(call: &Call<'_>) -> Answer {
     AT_REST.iter().for_each(|(key, value)| put(key, (*value).to_owned()));
     schedule_offsets(broker).into_iter().for_each(|(key, value)| put(&key, value));
     traffic(broker, &mut put);
-    log(broker, &broker.settings.load(), &mut put);
+    log(broker, &mut put);
     capacities(&broker.settings.load(), &mut put);
+    troubles(broker, &mut put);
     put("brokerActive", "true".to_owned());
     put("brokerVersion", VERSION.to_string());
     put("bootTimestamp", broker.boot_ms.to_string());
@@ -93,7 +92,7 @@ fn traffic(broker: &Broker, put: &mut impl FnMut(&str, String)) {
     put("getTransferredTps", rates_text(broker.figures.rates(now, |t| t.transferred)));
 }
 
-fn log(broker: &Broker, settings: &Settings, put: &mut impl FnMut(&str, String)) {
+fn log(broker: &Broker, put: &mut impl FnMut(&str, String)) {
     let store = &broker.store;
     put("commitLogMinOffset", store.min_phy().to_string());
     put("commitLogMaxOffset", store.written().to_string());
@@ -102,22 +101,28 @@ fn log(broker: &Broker, settings: &Settings, put: &mut impl FnMut(&str, String))
     let first = store.read_record(store.min_phy());
     let earliest = first.and_then(|r| RecordView::parse(&r).ok().map(|r| r.store_timestamp()));
     put("earliestMessageTimeStamp", earliest.unwrap_or(-1).to_string());
-    let root = Path::new(&settings.store.store_path_root_dir);
     // As the least full of several folders, as with Apache.
-    let mut least = f64::MAX;
-    for dir in store.options().commitlog_dirs() {
-        let ratio = used_ratio(&dir);
+    let disks = store.disk_figures();
+    for (dir, space) in store.options().commitlog_dirs().iter().zip(&disks.log) {
+        let ratio = space.map_or(-1.0, |s| s.used_ratio());
         put(&format!("commitLogDiskRatio_{}", dir.display()), format!("{ratio:?}"));
-        least = least.min(ratio);
     }
-    put("commitLogDiskRatio", format!("{least:?}"));
-    // The folder comes with the first queue.
-    let queues = root.join("consumequeue");
-    put("consumeQueueDiskRatio", format!("{:?}", used_ratio(if queues.exists() { &queues } else { root })));
-    if let Some(space) = Space::of(root) {
+    put("commitLogDiskRatio", format!("{:?}", disks.log_ratio()));
+    put("consumeQueueDiskRatio", format!("{:?}", disks.queue_ratio()));
+    if let Some(space) = disks.queues {
         let text = format!("Total : {}, Free : {}.", bytes_text(space.total), bytes_text(space.free));
         put("commitLogDirCapacity", text);
     }
+}
+
+/// What has gone wrong, and what that does: keys of our own, which other brokers don't have.
+fn troubles(broker: &Broker, put: &mut impl FnMut(&str, String)) {
+    let store = &broker.store;
+    put("storeReadOnlyCause", store.poisoned().as_deref().unwrap_or_default().to_owned());
+    put("storeRefusesForSpace", store.refuses_by_space().to_string());
+    put("storeHoles", store.holes().len().to_string());
+    put("storeFilesHeldByReaders", store.pinned_files().to_string());
+    put("storeCleanRoundsAsked", broker.cleanup.rounds_asked().to_string());
 }
 
 fn capacities(settings: &Settings, put: &mut impl FnMut(&str, String)) {
@@ -163,31 +168,6 @@ fn bytes_text(bytes: u64) -> String {
     format!("{:.1} {unit}iB", bytes as f64 / 1024f64.powi(power as i32))
 }
 
-/// Bytes of a file system.
-struct Space {
-    total: u64,
-    free: u64,
-    /// Free for ordinary users.
-    usable: u64,
-}
-
-impl Space {
-    fn of(path: &Path) -> Option<Self> {
-        let s = rustix::fs::statvfs(path).ok()?;
-        let bytes = |blocks: u64| blocks.saturating_mul(s.f_frsize);
-        Some(Self { total: bytes(s.f_blocks), free: bytes(s.f_bfree), usable: bytes(s.f_bavail) })
-    }
-}
-
-/// Used part of the file system, rounded up to a hundredth; −1 where it cannot be told.
-/// Java: `UtilAll.getDiskPartitionSpaceUsedPercent`.
-fn used_ratio(path: &Path) -> f64 {
-    let Some(space) = Space::of(path) else { return -1.0 };
-    let used = u128::from(space.total.saturating_sub(space.free));
-    let whole = used + u128::from(space.usable);
-    if whole == 0 { -1.0 } else { (used * 100).div_ceil(whole) as f64 / 100.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,12 +193,5 @@ mod tests {
             assert_eq!(runtime_text(ms), text);
         }
         assert_eq!(rates_text([1.5, 0.0, 0.25]), "1.5 0.0 0.25");
-    }
-
-    #[test]
-    fn ratios_are_of_real_file_systems() {
-        let ratio = used_ratio(Path::new("/"));
-        assert!((0.0..=1.0).contains(&ratio), "{ratio}");
-        assert_eq!(used_ratio(Path::new("/nowhere at all")), -1.0);
     }
 }

@@ -2,6 +2,7 @@
 //! an input, and what must be told to whom is returned.
 
 pub mod attributes;
+pub mod cleanup;
 pub mod client;
 pub mod connections;
 pub mod consumers;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod batch_queues;
+mod cleanup;
 mod clients;
 mod consume;
 mod extremes;

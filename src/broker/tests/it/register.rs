@@ -69,6 +69,39 @@ async fn registered(
     tokio::time::timeout(Duration::from_secs(10), next).await.expect("a registration")
 }
 
+/// A store that takes no more writes loses the write bit of its topics at every nameserver, and clients are told why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_store_takes_no_more_sends_from_nameservers() {
+    let (_one, first, mut one) = nameserver();
+    let (_two, second, mut two) = nameserver();
+    let broker = Fixture::start_with(|s| {
+        s.set("namesrvAddr", &format!("{first};{second}")).unwrap();
+    })
+    .await;
+    assert_eq!(broker.send("TA", 0, &[], "kept").await.code, Code::SUCCESS);
+    // What readers go on to see is what was on the disk.
+    broker.running.broker().store.flush().unwrap();
+    for told in [&mut one, &mut two] {
+        assert_eq!(registered(told, |topics| topics.contains_key("TA")).await["TA"], 6);
+    }
+    // A queue's units that cannot be written.
+    let queues = broker.folder.path().join("consumequeue");
+    std::fs::create_dir_all(&queues).unwrap();
+    std::fs::write(queues.join("TB"), "in the way").unwrap();
+    broker.send("TB", 0, &[], "lost").await;
+    for told in [&mut one, &mut two] {
+        let topics = registered(told, |topics| topics["TA"] != 6).await;
+        assert_eq!((topics["TA"], topics["TB"], topics["TBW102"]), (4, 4, 4));
+    }
+    let refused = broker.send("TA", 0, &[], "refused").await;
+    assert_eq!(refused.code, Code::SERVICE_NOT_AVAILABLE);
+    assert!(refused.remark.contains("write a consume queue"), "{}", refused.remark);
+    assert_eq!(crate::setup::bodies(&broker.pull("TA", 0, 0).await), ["kept"]);
+    let info = broker.ask(RC::GET_BROKER_RUNTIME_INFO, &[], b"").await.json::<KvTable>().unwrap().table;
+    assert!(info["storeReadOnlyCause"].starts_with("write a consume queue"), "{info:?}");
+    assert_eq!(info["putMessageFailedTimes"], "1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_nameserver_hears_of_every_change_at_once() {
     let (_one, first, mut one) = nameserver();

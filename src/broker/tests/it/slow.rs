@@ -86,6 +86,8 @@ async fn a_queue_that_cannot_be_read_is_waited_for() {
     let mut broker = Fixture::start_in(folder, |_| {}).await;
     let file = broker.folder.path().join("consumequeue/TA/0/00000000000000000000");
     let units = std::fs::read(&file).unwrap();
+    // Opened while it was whole.
+    assert_eq!(bodies(&broker.pull("TA", 0, 2).await), ["m2"]);
     std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
     broker.pull_flags = 4 | 2;
     let short = [("suspendTimeoutMillis", "300")];

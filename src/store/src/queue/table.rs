@@ -106,6 +106,18 @@ impl QueueTable {
         topics.queues.remove(topic).map(|q| q.into_values().collect()).unwrap_or_default()
     }
 
+    /// Takes one queue out, if it is this one.
+    pub(crate) fn remove_one(&self, queue: &Arc<Queue>) {
+        let mut topics = self.topics.write();
+        let Some(of_topic) = topics.queues.get_mut(queue.topic()) else { return };
+        if of_topic.get(&queue.queue_id()).is_some_and(|q| Arc::ptr_eq(q, queue)) {
+            of_topic.remove(&queue.queue_id());
+            if of_topic.is_empty() {
+                topics.queues.remove(queue.topic());
+            }
+        }
+    }
+
     /// All handles, as they are now.
     pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
         self.topics.read().queues.values().flat_map(|q| q.values().cloned()).collect()

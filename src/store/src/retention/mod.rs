@@ -271,6 +271,56 @@ impl Core {
         }
     }
 
+    /// Removes queues whose messages have all expired. Java: ConsumeQueueStore.cleanExpired.
+    pub(crate) fn remove_expired_queues(&self, spared: &dyn Fn(&str) -> bool) -> io::Result<usize> {
+        self.sweep(&|| false)?;
+        let mut n = 0;
+        for (topic, id) in self.queue_names()? {
+            if spared(&topic) {
+                continue;
+            }
+            let queue = self.open_queue(&topic, id, false)?.filter(|q| q.storable);
+            if let Some(queue) = queue
+                && self.has_expired(&queue)?
+            {
+                n += usize::from(self.remove_queue(&queue)?);
+            }
+        }
+        Ok(n)
+    }
+
+    /// False when it has a message again.
+    fn remove_queue(&self, queue: &Arc<Queue>) -> io::Result<bool> {
+        // The next message makes a new queue, whose files are not to be met here.
+        let _opening = self.queues.opening(queue.topic());
+        {
+            let _tail = self.log.tail.lock();
+            if queue.is_deleted() || !self.has_expired(queue)? {
+                return Ok(false);
+            }
+            queue.deleted.store(true, Ordering::Release);
+        }
+        self.queues.remove_one(queue);
+        queue.wait_for_io();
+        self.files.forget(queue);
+        let dir = self.files.dir(queue);
+        match self.options.disk.remove_dir_all(&dir) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        // Before an offset is given out again: a crash must not bring the old units back.
+        self.options.disk.sync_dir(dir.parent().unwrap_or(&self.files.root))?;
+        tracing::info!(?queue, "removed a queue whose messages have expired");
+        Ok(true)
+    }
+
+    /// Whether the queue had messages, and all have expired.
+    fn has_expired(&self, queue: &Queue) -> io::Result<bool> {
+        let end = queue.next.load(Ordering::Acquire);
+        let last = queue.unit(&self.files, end - 1, end)?;
+        Ok(last.is_some_and(|unit| !unit.is_filler() && unit.end() < self.log.min_phy()))
+    }
+
     /// Removed log files that somebody still reads; their space is not free before that.
     pub(crate) fn pinned_files(&self) -> usize {
         let mut pinned = self.retention.pinned.lock();
