@@ -66,6 +66,15 @@ pub fn load(path: &Path, mut valid: impl FnMut(&[u8]) -> bool) -> io::Result<Opt
     Ok(None)
 }
 
+/// Gives a file that [`load`] could not use the name `<path>.damaged`, so that [`save`] does not make it the backup in the
+/// place of the one that could be used. Nothing is done where there is no such file.
+pub fn set_aside(path: &Path) -> io::Result<()> {
+    match RealDisk.rename(path, &with_suffix(path, ".damaged")) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the entries of `dir` durable.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

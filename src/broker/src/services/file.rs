@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use oxmq_protocol::json;
 use oxmq_store::persist;
@@ -35,6 +35,8 @@ pub struct ConfigFile {
     saved: Mutex<u64>,
     /// What the file had when it was read and its type has no field for.
     unknown: Mutex<Option<Unknown>>,
+    /// The file is there and its backup was read in its place.
+    damaged: AtomicBool,
 }
 
 impl ConfigFile {
@@ -45,7 +47,13 @@ impl ConfigFile {
 
     /// State that lives in memory alone.
     pub fn nowhere() -> Self {
-        Self { path: None, changes: AtomicU64::new(0), saved: Mutex::new(0), unknown: Mutex::new(None) }
+        Self {
+            path: None,
+            changes: AtomicU64::new(0),
+            saved: Mutex::new(0),
+            unknown: Mutex::new(None),
+            damaged: AtomicBool::new(false),
+        }
     }
 
     /// The content, else that of the backup; `None` when there is no file yet.
@@ -58,6 +66,7 @@ impl ConfigFile {
                 true
             }
             Err(e) => {
+                self.damaged.store(true, Ordering::Relaxed);
                 bad.get_or_insert(e);
                 false
             }
@@ -107,6 +116,10 @@ impl ConfigFile {
             let mut text = encode().map_err(io::Error::other)?;
             if let Some(unknown) = &*self.unknown.lock() {
                 text = unknown.put_into(&text).map_err(io::Error::other)?;
+            }
+            if self.damaged.load(Ordering::Relaxed) {
+                persist::set_aside(path)?;
+                self.damaged.store(false, Ordering::Relaxed);
             }
             persist::save(path, &text)?;
         }

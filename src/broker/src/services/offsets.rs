@@ -302,7 +302,14 @@ impl Offsets {
     pub fn save(&self) -> io::Result<bool> {
         self.file.save(|| {
             let text = json::to_vec_pretty(&self.snapshot())?;
-            self.file_bytes.store(text.len(), Ordering::Relaxed);
+            let before = self.file_bytes.swap(text.len(), Ordering::Relaxed);
+            if (before > LARGE_FILE) != (text.len() > LARGE_FILE) {
+                tracing::info!(
+                    bytes = text.len(),
+                    "consumerOffset.json is now written every {} ms: after a crash offsets may be that old",
+                    self.save_interval_ms()
+                );
+            }
             Ok(text)
         })
     }

@@ -269,3 +269,24 @@ async fn damaged_configuration_refuses_the_start() {
         folder = Fixture::start_in(folder, |_| {}).await.stop().await;
     }
 }
+
+/// Until the file is written anew the backup is all there is of it, and it is not replaced by what is damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_was_needed_stays_until_the_file_is_whole() {
+    let broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "m").await;
+    let folder = broker.stop().await;
+    let path = folder.path().join("config/topics.json");
+    let bak = folder.path().join("config/topics.json.bak");
+    let good = fs::read(&path).unwrap();
+    write(&bak, &good);
+    write(&path, b"{\"half");
+    let broker = Fixture::start_in(folder, |_| {}).await;
+    let sent = broker.send("TB", 0, &[], "m").await;
+    assert_eq!(sent.code, Code::SUCCESS, "{}", sent.remark);
+    assert_eq!(fs::read(&bak).unwrap(), good);
+    assert_eq!(fs::read(path.with_extension("json.damaged")).unwrap(), b"{\"half");
+    let _folder = broker.stop().await;
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"TA\"") && text.contains("\"TB\""));
+}

@@ -246,3 +246,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_large_file_is_written_less_often() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let file = ConfigFile::new(dir.path(), "consumerOffset.json");
+    let offsets = Offsets::open(file, 500, Arc::new(ManualClock::new(1_000))).expect("no file");
+    offsets.commit("g", "T", 0, 1);
+    offsets.save().expect("saves");
+    assert_eq!(offsets.save_interval_ms(), 1_000);
+    let topic = "T".repeat(200);
+    for i in 0..15_000 {
+        offsets.commit("g", &format!("{topic}{i}"), 0, i);
+    }
+    offsets.save().expect("saves");
+    assert!(dir.path().join("consumerOffset.json").metadata().expect("is there").len() > LARGE_FILE as u64);
+    assert_eq!(offsets.save_interval_ms(), 5_000);
+}
