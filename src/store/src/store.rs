@@ -149,6 +149,12 @@ impl Store {
         self.core().queue_names()
     }
 
+    /// Whether there are queues that a crash may have left units in which no record stands behind: they are cut in the
+    /// background, and before that at their first touch.
+    pub fn sweeping(&self) -> bool {
+        self.core().opening.sweeping()
+    }
+
     /// The topic's queues, by number; those that have files are opened.
     pub fn queues_of(&self, topic: &str) -> Vec<Arc<Queue>> {
         let core = self.core();

@@ -11,12 +11,16 @@ use crate::options::StoreOptions;
 
 type Files = [(u64, PathBuf)];
 
+/// Bytes behind the end of a log that was left clean that are looked at: zeros are behind it, and nothing else.
+const AS_LEFT_LOOK: u64 = 1 << 20;
+
 /// Makes `end` the log's end on disk: bytes behind it are saved beside the log and zeroed, later files moved there.
 /// Answers the files that stay and how many bytes were cut.
 pub(super) fn cut(
     options: &StoreOptions,
     files: &Files,
     end: u64,
+    as_left: bool,
 ) -> Result<(Vec<(u64, PathBuf)>, u64), RecoverError> {
     let len = options.commitlog_file_bytes;
     let mut kept: Vec<_> = files.iter().filter(|(base, _)| base + len <= end).cloned().collect();
@@ -26,7 +30,11 @@ pub(super) fn cut(
         let io = || recover_io("cut", path);
         let file = File::open(path).map_err(io())?;
         let from = end.saturating_sub(*base);
-        let dirty = last_non_zero(&file, from, len).map_err(io())?;
+        let look_to = if as_left { (from + AS_LEFT_LOOK).min(len) } else { len };
+        let dirty = match last_non_zero(&file, from, look_to).map_err(io())? {
+            none if none == from => from,
+            _ => last_non_zero(&file, from, len).map_err(io())?,
+        };
         // A file that holds nothing but begins where the log ends, or holds its end, stays.
         if end > *base || (end == *base && (kept.is_empty() || dirty == from)) {
             if dirty > from {
@@ -81,7 +89,10 @@ fn last_non_zero(file: &File, from: u64, len: u64) -> io::Result<u64> {
             break;
         }
         file.read_exact_at(&mut buf[..n], at)?;
-        if let Some(i) = buf[..n].iter().rposition(|b| *b != 0) {
+        // A sum first: that goes many bytes at a time.
+        if buf[..n].iter().fold(0, |all, b| all | b) != 0
+            && let Some(i) = buf[..n].iter().rposition(|b| *b != 0)
+        {
             last = at + i as u64 + 1;
         }
         at += n as u64;

@@ -77,6 +77,8 @@ pub(super) struct Scan<'a> {
     pub(super) known: &'a Holes,
     pub(super) trust: Trust,
     pub(super) now_ms: i64,
+    /// The last stop was clean.
+    pub(super) clean: bool,
     pub(super) progress: Progress<'a>,
 }
 
@@ -106,7 +108,7 @@ impl Scan<'_> {
     }
 
     /// Reads records from where the checkpoint allows, up to the first bytes that are none.
-    pub(super) fn find_end(&mut self, clean: bool) -> Result<Found, RecoverError> {
+    pub(super) fn find_end(&mut self) -> Result<Found, RecoverError> {
         let Some((first, _)) = self.files.first() else {
             return match self.trust.durable {
                 0 => Ok(Found { log: LogEnd::default(), from: 0, scanned: 0, holes: Vec::new(), behind: 0 }),
@@ -114,10 +116,12 @@ impl Scan<'_> {
             };
         };
         let first = *first;
-        if clean && let Some(found) = self.after_clean_stop(first)? {
+        if self.clean
+            && let Some(found) = self.after_clean_stop(first)?
+        {
             return Ok(found);
         }
-        let start = self.start_file(clean)?;
+        let start = self.start_file()?;
         let start = start.clamp(first, self.files_end() - self.len());
         self.scan(start)
     }
@@ -138,13 +142,13 @@ impl Scan<'_> {
     }
 
     /// First byte of the file to begin with.
-    fn start_file(&self, clean: bool) -> Result<u64, RecoverError> {
+    fn start_file(&self) -> Result<u64, RecoverError> {
         let first = self.files.first().map_or(0, |f| f.0);
         if self.trust.logics > 0 {
             let at = self.trust.logics.saturating_sub(first) / self.len();
             // The file before, where the last one may still be empty: its last record gives the store time.
             let last = self.files.len() as u64 - 1;
-            let at = at.min(if clean { last.saturating_sub(1) } else { last });
+            let at = at.min(if self.clean { last.saturating_sub(1) } else { last });
             return Ok(first + at * self.len());
         }
         // Written before 5.4: by the store time of each file's first record.
@@ -161,7 +165,7 @@ impl Scan<'_> {
                 }
                 _ => continue,
             };
-            if clean || (ts > 0 && ts <= self.trust.min_ts) {
+            if self.clean || (ts > 0 && ts <= self.trust.min_ts) {
                 return Ok(*base);
             }
         }
@@ -293,6 +297,10 @@ impl Scan<'_> {
     /// verify behind.
     fn hole_at(&mut self, at: u64, behind: &mut u64) -> Result<Option<Hole>, RecoverError> {
         let found_ms = self.now_ms;
+        if self.clean && self.trust.own.is_some_and(|own| own.end == at) {
+            // Nothing was ever behind, and that need not be read to know it.
+            return Ok(None);
+        }
         let next = self.next_good(at + 1)?;
         let durable = self.trust.durable;
         if at < durable {

@@ -171,11 +171,14 @@ impl Unrecovered {
             known: &holes,
             trust,
             now_ms: clock.wall_ms(),
+            clean,
             progress: Progress::new(&clock),
         }
-        .find_end(clean)?;
+        .find_end()?;
+        // As our own clean stop left it.
+        let as_left = clean && trust.own.is_some_and(|own| own.end == found.log.end);
         let new_hole_bytes = keep_holes(&options, &files, &mut holes, &found.holes)?;
-        let (kept, cut_bytes) = cut::cut(&options, &files, found.log.end)?;
+        let (kept, cut_bytes) = cut::cut(&options, &files, found.log.end, as_left)?;
         if cut_bytes > 0 && found.behind > 0 {
             tracing::warn!(
                 end = found.log.end,
