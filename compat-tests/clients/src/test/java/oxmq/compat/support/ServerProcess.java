@@ -31,7 +31,8 @@ public final class ServerProcess {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> RUNNING.forEach(ServerProcess::kill)));
     }
 
-    public final Env.Target target;
+    /** Whose server the next start is; see {@link #become}. */
+    public Env.Target target;
     public final Role role;
     public final String name;
     public final int port;
@@ -69,6 +70,12 @@ public final class ServerProcess {
 
     public String address() {
         return "127.0.0.1:" + port;
+    }
+
+    /** From the next start on it is the other side's server, on the same folder, port and configuration. */
+    public ServerProcess become(Env.Target other) {
+        target = other;
+        return this;
     }
 
     /** Starts it and waits until it takes connections. Also after a stop or a kill, with the same port and data. */

@@ -1,0 +1,161 @@
+package oxmq.handover;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Env;
+import oxmq.compat.support.Json;
+import oxmq.compat.support.ServerProcess;
+import oxmq.compat.support.Wire;
+
+/** A store folder with its broker.conf, the nameserver beside it, and whichever broker runs on it now. */
+final class Folder implements AutoCloseable {
+    static final String BROKER = "broker-h";
+    /** Milliseconds by level, as a broker has them by default. */
+    static final long[] DELAYS = {0, 1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 180_000, 240_000, 300_000, 360_000, 420_000, 480_000,
+        540_000, 600_000, 1_200_000, 1_800_000, 3_600_000, 7_200_000};
+    private static final Duration STOP = Duration.ofSeconds(90);
+
+    final Cluster cluster = new Cluster();
+    final ServerProcess broker;
+    final ServerProcess namesrv;
+    final Path store;
+    /** What check-store has to be told of index files of an unusual size. */
+    private final List<String> layout;
+    private DefaultMQAdminExt admin;
+
+    /** Small files, so that a script of some MiB fills several of each kind. */
+    static Folder small(String... settings) {
+        Map<String, String> conf = new LinkedHashMap<>();
+        conf.put("mappedFileSizeCommitLog", String.valueOf(1 << 20));
+        conf.put("mappedFileSizeConsumeQueue", "6000");
+        conf.put("maxHashSlotNum", "2000");
+        conf.put("maxIndexNum", "3000");
+        conf.putAll(Wire.ext(settings));
+        return new Folder(conf, List.of("--maxHashSlotNum", "2000", "--maxIndexNum", "3000"));
+    }
+
+    /** Nothing set that decides about files. */
+    static Folder untouched() {
+        Map<String, String> conf = new LinkedHashMap<>();
+        conf.put("mappedFileSizeCommitLog", String.valueOf(1 << 30));
+        return new Folder(conf, List.of());
+    }
+
+    private Folder(Map<String, String> settings, List<String> layout) {
+        this.layout = layout;
+        namesrv = new ServerProcess(Env.Target.APACHE, ServerProcess.Role.NAMESRV, "namesrv", Map.of());
+        Map<String, String> conf = new LinkedHashMap<>();
+        conf.put("brokerClusterName", Cluster.NAME);
+        conf.put("brokerId", "0");
+        conf.put("namesrvAddr", namesrv.address());
+        conf.putAll(settings);
+        // Made as Apache's, so that the file has what this harness sets for Apache on a busy machine; ours reads the same file.
+        broker = new ServerProcess(Env.Target.APACHE, ServerProcess.Role.BROKER, BROKER, conf);
+        cluster.nameservers.add(namesrv);
+        cluster.brokers.add(broker);
+        store = broker.dir.resolve("store");
+    }
+
+    void start(Env.Target whose, Env.Target whoseNames) throws Exception {
+        namesrv.become(whoseNames).start();
+        broker.become(whose).start();
+        cluster.awaitRegistered(broker);
+        admin = new DefaultMQAdminExt(15_000);
+        admin.setNamesrvAddr(namesrv.address());
+        admin.setAdminExtGroup(Env.unique("admin"));
+        admin.setInstanceName(Env.unique("admin"));
+        admin.start();
+    }
+
+    void start(Env.Target whose) throws Exception {
+        start(whose, whose);
+    }
+
+    DefaultMQAdminExt admin() {
+        return admin;
+    }
+
+    /** SIGTERM, and a check of the folder: nothing may be found. */
+    void stop() throws Exception {
+        shutdownAdmin();
+        broker.stop(STOP);
+        namesrv.stop(STOP);
+        if (Files.exists(store.resolve("abort"))) {
+            throw new AssertionError("abort is there after a clean stop of " + broker.target);
+        }
+        check(0);
+    }
+
+    /** SIGKILL, and a check of the folder: nothing may be found that recovery does not repair. */
+    void kill() throws Exception {
+        broker.kill();
+        shutdownAdmin();
+        namesrv.stop(STOP);
+        check(1);
+    }
+
+    private void shutdownAdmin() {
+        if (admin != null) {
+            admin.shutdown();
+            admin = null;
+        }
+    }
+
+    /** Our checker on the stopped folder; fails when its exit code is above the limit. */
+    void check(int limit) throws IOException, InterruptedException {
+        Path report = broker.dir.resolve("check-" + System.nanoTime() + ".txt");
+        List<String> command = new ArrayList<>(List.of(Env.OXMQ_BIN.toAbsolutePath().normalize().toString(), "check-store", "--all",
+            store.toString()));
+        command.addAll(layout);
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(report.toFile()).start();
+        if (!process.waitFor(60, TimeUnit.SECONDS)) {
+            process.destroyForcibly();
+            throw new AssertionError("check-store did not end");
+        }
+        if (process.exitValue() > limit) {
+            throw new AssertionError("check-store ended with " + process.exitValue() + " after " + broker.target + ":\n"
+                + Files.readString(report));
+        }
+    }
+
+    /** A file of the configuration as values, or null. */
+    Map<String, Object> config(String name) throws IOException {
+        Path file = store.resolve("config").resolve(name);
+        return Files.exists(file) ? Json.object(Files.readString(file)) : null;
+    }
+
+    /** The counter of a configuration's version; 0 when it has none. */
+    long version(String name) throws IOException {
+        Map<String, Object> config = config(name);
+        Object counter = config == null ? null : Json.at(config, "dataVersion", "counter");
+        return counter == null ? 0 : (Long) counter;
+    }
+
+    List<Path> files(String folder) throws IOException {
+        try (var files = Files.list(store.resolve(folder))) {
+            return new ArrayList<>(files.sorted().toList());
+        }
+    }
+
+    @Override
+    public void close() {
+        shutdownAdmin();
+        broker.kill();
+        namesrv.kill();
+    }
+
+    /** Message data away, when all was well. */
+    void clean() {
+        close();
+        broker.clean();
+    }
+}
