@@ -2,9 +2,12 @@
 
 #[path = "../../src/protocol/tests/it/checks/mod.rs"]
 pub mod checks;
+#[path = "../../src/check/tests/it/formats.rs"]
+mod disk;
 #[path = "../../src/store/tests/it/formats.rs"]
 mod formats;
 mod recover;
 
+pub use disk::{check_holes, check_log, disk_formats};
 pub use formats::formats;
 pub use recover::recover;

@@ -63,7 +63,9 @@ impl Config {
         if let Some(Value::Object(table)) = self.offsets.as_ref().and_then(|v| v.get("offsetTable")) {
             for (key, by_queue) in table {
                 let (Value::Str(key), Value::Object(by_queue)) = (key, by_queue) else { continue };
-                let Some((topic, _)) = key.split_once('@') else { continue };
+                let Some((topic, _)) = key.split_once('@').filter(|(t, _)| self.is_topic(t)) else {
+                    continue;
+                };
                 for (queue, offset) in by_queue {
                     let (Some(queue), Some(offset)) = (int(queue), int(offset)) else { continue };
                     beyond(Kind::OffsetBeyond, key, topic, queue, offset, queues, report);

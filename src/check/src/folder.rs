@@ -8,8 +8,9 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::config::{self, Config};
 use crate::index::{Index, IndexLayout};
+use crate::judge::Judge;
 use crate::log::{self, Log, shown};
-use crate::queues::{Judge, Queues};
+use crate::queues::Queues;
 use crate::report::{CheckpointSummary, FORMAT, Kind, OwnSummary, Report};
 use crate::timer;
 

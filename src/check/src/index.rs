@@ -74,6 +74,8 @@ pub(crate) struct Index {
     index_ts: i64,
     begun: bool,
     lacking: u64,
+    /// Keys of records behind the last entry.
+    behind: u64,
     keys: Vec<i32>,
     text: String,
 }
@@ -111,6 +113,7 @@ impl Index {
             index_ts,
             begun: false,
             lacking: 0,
+            behind: 0,
             keys: Vec::new(),
             text: String::new(),
         }
@@ -148,7 +151,10 @@ impl Index {
             }
             self.pass(report);
         }
-        self.lacking += keys.len() as u64;
+        match self.peek(report) {
+            None => self.behind += keys.len() as u64,
+            Some(_) => self.lacking += keys.len() as u64,
+        }
         self.keys = keys;
     }
 
@@ -165,6 +171,11 @@ impl Index {
             self.pass(report);
         }
         report.index.lacking = self.lacking;
+        report.index.behind = self.behind;
+        if self.behind > 0 {
+            let what = format!("{} keys of records behind the last entry", self.behind);
+            report.add(Kind::IndexBehind, "index", None, self.behind, what);
+        }
         if self.lacking > 0 {
             let what = format!("{} keys of records", self.lacking);
             report.add(Kind::IndexLacks, "index", None, self.lacking, what);

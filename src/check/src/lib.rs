@@ -12,6 +12,7 @@ mod config;
 mod files;
 mod folder;
 mod index;
+mod judge;
 mod log;
 mod queues;
 mod report;

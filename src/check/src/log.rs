@@ -55,6 +55,8 @@ impl Log {
                 report.add(Kind::LogFileLength, shown(&file.path), Some(file.base), 1, what);
             }
         }
+        // What a file has behind its usual end is no part of the log.
+        all.iter_mut().for_each(|f| f.len = f.len.min(usual));
         for pair in all.windows(2) {
             if usual > 0 && pair[1].base != pair[0].base + usual {
                 let what = format!("from {} to {}", pair[0].base + usual, pair[1].base);
@@ -181,7 +183,8 @@ impl Scan<'_> {
                 tell(at);
             }
             let phy = file.base + at;
-            if let Some(hole) = self.known.iter().find(|h| h.from <= phy && phy < h.to) {
+            let hole = self.known.iter().find(|h| h.from <= phy && phy < h.to);
+            if let Some(hole) = hole.filter(|_| at < window.len()) {
                 self.known_hole(hole, &path);
                 at = (hole.to - file.base).min(window.len());
                 continue;

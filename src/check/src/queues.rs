@@ -11,24 +11,25 @@ use oxmq_store::format::unit::UNIT;
 
 use crate::files;
 use crate::folder::{Progress, Stage};
+use crate::judge::Judge;
 use crate::log::shown;
 use crate::report::{Kind, QueueRange, Report, TopicRange};
-use crate::units::{AnyUnit, Cache, Listed, QueueFiles};
+use crate::units::{self, AnyUnit, Cache, Listed, QueueFiles};
 
 /// Ranges of units that are told apart, for a queue.
 const RANGES_MAX: usize = 1 << 16;
 
 /// Offsets `from..to`, and where the record of the first lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Range {
-    from: i64,
-    to: i64,
-    phy: u64,
+pub(crate) struct Range {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) phy: u64,
 }
 
 /// Ranges in ascending order as records pass; the last one counts all that are too many.
 #[derive(Debug, Default)]
-struct Ranges(Vec<Range>);
+pub(crate) struct Ranges(pub(crate) Vec<Range>);
 
 impl Ranges {
     fn add(&mut self, from: i64, to: i64, phy: u64) {
@@ -40,45 +41,45 @@ impl Ranges {
         }
     }
 
-    fn has(&self, at: i64) -> bool {
+    pub(crate) fn has(&self, at: i64) -> bool {
         let i = self.0.partition_point(|r| r.to <= at);
         self.0.get(i).is_some_and(|r| r.from <= at)
     }
 
-    fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|r| (r.to - r.from).max(0) as u64).sum()
     }
 }
 
 /// What is known of a queue.
 #[derive(Default)]
-struct State {
-    topic: String,
-    queue: i32,
+pub(crate) struct State {
+    pub(crate) topic: String,
+    pub(crate) queue: i32,
     /// `None` where there is no folder, or its files are damaged.
-    files: Option<QueueFiles>,
+    pub(crate) files: Option<QueueFiles>,
     /// The files are there and their names or lengths are wrong: a start makes the queue again.
-    damaged: bool,
+    pub(crate) damaged: bool,
     /// Units that a record has asked for and found right.
-    matched: Ranges,
+    pub(crate) matched: Ranges,
     /// Units of records that lie elsewhere, or say something else: offsets.
-    wrong: Ranges,
+    pub(crate) wrong: Ranges,
     /// Records without a unit.
-    lost: Ranges,
+    pub(crate) lost: Ranges,
     /// Of records that a younger one of the same offset has followed.
-    deleted: u64,
+    pub(crate) deleted: u64,
     /// Offsets that no record has.
-    skipped: u64,
-    twice: u64,
-    twice_at: u64,
-    records: u64,
-    first_ms: Option<i64>,
-    last_ms: Option<i64>,
+    pub(crate) skipped: u64,
+    pub(crate) twice: u64,
+    pub(crate) twice_at: u64,
+    pub(crate) records: u64,
+    pub(crate) first_ms: Option<i64>,
+    pub(crate) last_ms: Option<i64>,
     /// Offset that the next record should have, and of the first.
-    next: Option<i64>,
-    min: i64,
+    pub(crate) next: Option<i64>,
+    pub(crate) min: i64,
     /// Batch queues: the unit that the next record should have.
-    cursor: Option<u64>,
+    pub(crate) cursor: Option<u64>,
 }
 
 /// All queues.
@@ -128,19 +129,18 @@ impl Queues {
                     report.add(Kind::QueueUnknown, shown(&dir), None, 1, "no queue's number".to_owned());
                     continue;
                 };
-                if set_len.is_none() {
-                    for file in files::list(&dir).map(|f| f.0).unwrap_or_default() {
-                        *lens.entry(file.len).or_default() += 1;
-                    }
+                let found = files::list(&dir).map(|f| f.0);
+                for file in found.iter().flatten() {
+                    *lens.entry(file.len).or_default() += 1;
                 }
-                dirs.push((topic.clone(), number, dir));
+                dirs.push((topic.clone(), number, dir, found));
             }
         }
         let unit = if batch { BATCH_UNIT } else { UNIT } as u64;
         lens.remove(&0);
         let usual = lens.into_iter().filter(|(len, _)| len % unit == 0).max_by_key(|(len, n)| (*n, *len));
         let usual = set_len.unwrap_or(usual.map_or(0, |(len, _)| len));
-        for (topic, number, dir) in dirs {
+        for (topic, number, dir, found) in dirs {
             // A topic with batch queues has its consume queues left alone.
             if !batch && self.by_name.get(&topic).is_some_and(|q| q.values().any(|i| self.is_batch(*i))) {
                 report.add(Kind::QueueUnknown, shown(&dir), None, 1, "the topic has batch queues".to_owned());
@@ -148,7 +148,7 @@ impl Queues {
             }
             let id = self.id(&topic, number);
             let mut empty = Vec::new();
-            match crate::units::list(dir.clone(), usual, &mut empty) {
+            match found.map(|found| units::look(&dir, found, usual, &mut empty)) {
                 Ok(Listed::Files(found)) => {
                     report.queues.files += found.len() as u64;
                     report.queues.queues += u64::from(!found.is_empty());
@@ -342,7 +342,12 @@ impl Queues {
                     self.unit_reads_failed = Some(e.to_string());
                     return;
                 }
-                _ => break,
+                Ok(Some(_)) => break,
+                // Its own unit, never written.
+                Ok(None) => {
+                    at += 1;
+                    break;
+                }
             }
         }
         state.cursor = Some(at);
@@ -398,246 +403,6 @@ impl Queues {
     pub(crate) fn range(&self, topic: &str, queue: i32) -> Option<(i64, i64)> {
         let id = self.by_name.get(topic)?.get(&queue)?;
         self.ends.get(id).copied()
-    }
-}
-
-/// What all queues are judged by.
-pub(crate) struct Judge<'a> {
-    /// Units of records below are taken for synced by a start; above they are made again.
-    pub(crate) vouched: u64,
-    /// Whether a topic of that name is set up (true where `topics.json` does not say).
-    pub(crate) is_topic: &'a dyn Fn(&str) -> bool,
-    /// Records of the log were read.
-    pub(crate) full: bool,
-    /// Tells whether a record of that queue begins at a position.
-    pub(crate) begins: &'a dyn Fn(u64, &str, i32) -> bool,
-}
-
-impl State {
-    /// Judges the units, and answers the first offset and the end.
-    fn judge(&self, judge: &Judge<'_>, vouched: u64, any_files: bool, report: &mut Report) -> (i64, i64) {
-        let name = format!("{}/{}", self.topic, self.queue);
-        let seen_end = self.next.unwrap_or(0);
-        if self.twice > 0 {
-            let what = format!("{} records after others of their offsets", self.twice);
-            report.add(Kind::QueueOffsetTwice, name.clone(), Some(self.twice_at), self.twice, what);
-        }
-        if self.skipped > 0 {
-            let what = format!("{} offsets are in no record", self.skipped);
-            report.add(Kind::QueueMessagesMissing, name.clone(), None, self.skipped, what);
-        }
-        if self.deleted > 0 {
-            let what = format!("{} records of an earlier queue of this name", self.deleted);
-            report.add(Kind::QueueDeleted, name.clone(), None, self.deleted, what);
-        }
-        if self.damaged {
-            return (self.min, seen_end);
-        }
-        let Some(files) = self.files.as_ref().filter(|f| !f.bases.is_empty()) else {
-            if self.records == 0 {
-                return (0, 0);
-            }
-            if !(judge.is_topic)(&self.topic) {
-                let what = format!("{} records, no such topic", self.records);
-                report.add(Kind::QueueDeleted, name, None, self.records, what);
-                return (0, 0);
-            }
-            if any_files {
-                self.tell_lost(&name, vouched, report);
-            }
-            return (self.min, seen_end);
-        };
-        let ends = self.walk(files, judge, vouched, &name, report);
-        self.tell_lost(&name, vouched, report);
-        let wrong: u64 =
-            self.wrong.0.iter().filter(|r| !self.matched.has(r.from)).map(|r| (r.to - r.from) as u64).sum();
-        if wrong > 0 {
-            let first = self.wrong.0.iter().find(|r| !self.matched.has(r.from));
-            let phy = first.map_or(0, |r| r.phy);
-            let kind = if phy >= vouched { Kind::QueueUnsure } else { Kind::QueueUnitWrong };
-            let at = first.map(|r| r.from as u64 * files.unit_len());
-            let what = format!(
-                "{wrong} units, the first is number {} for the record at {phy}",
-                first.map_or(0, |r| r.from)
-            );
-            report.add(kind, name, at, wrong, what);
-        }
-        ends
-    }
-
-    fn tell_lost(&self, name: &str, vouched: u64, report: &mut Report) {
-        let (mut short, mut lost) = (Ranges::default(), Ranges::default());
-        for range in &self.lost.0 {
-            // Missing at the end, where dispatch goes on, is no damage.
-            let into = if range.phy >= vouched { &mut short } else { &mut lost };
-            into.0.push(*range);
-        }
-        for (kind, ranges) in [(Kind::QueueShort, short), (Kind::QueueUnitsLost, lost)] {
-            if let Some(first) = ranges.0.first() {
-                let n = ranges.count();
-                let what = format!("{n} records from offset {} on, the first at {}", first.from, first.phy);
-                report.add(kind, name, Some(first.phy), n, what);
-            }
-        }
-    }
-
-    /// Reads all units. Answers the first offset and the end.
-    fn walk(
-        &self,
-        files: &QueueFiles,
-        judge: &Judge<'_>,
-        vouched: u64,
-        name: &str,
-        report: &mut Report,
-    ) -> (i64, i64) {
-        const STEP: u64 = 50_000;
-        let mut seen = Walked::default();
-        let (begin, log_end) = (report.log.begin, report.log.end);
-        let unit_len = files.unit_len() as usize;
-        let mut at = files.first();
-        let last = match judge.full {
-            true => files.limit(),
-            false => files.end_by_halving().unwrap_or(0),
-        };
-        if !judge.full {
-            // First and last unit only.
-            for at in [files.first(), last.saturating_sub(1)] {
-                if let Ok(Some(u)) = files.unit(at)
-                    && at < last
-                {
-                    self.one(at, &u, (begin, log_end), judge, report, &mut seen);
-                    seen.end = seen.end.max(at + 1);
-                }
-            }
-            report.queues.units += last.saturating_sub(files.first());
-            at = last;
-        }
-        while at < last {
-            let bytes = match files.read(at, STEP) {
-                Ok(bytes) if !bytes.is_empty() => bytes,
-                Ok(_) => break,
-                Err(e) => {
-                    report.add(Kind::QueueUnreadable, shown(&files.dir), Some(at), 1, e.to_string());
-                    break;
-                }
-            };
-            let n = (bytes.len() / unit_len) as u64;
-            if files::is_zero(&bytes) {
-                seen.zeros.get_or_insert(at);
-            } else {
-                for (i, chunk) in bytes.chunks_exact(unit_len).enumerate() {
-                    let at = at + i as u64;
-                    match files.decode(chunk).filter(|u| u.unit.is_set()) {
-                        None => drop(seen.zeros.get_or_insert(at)),
-                        Some(u) => {
-                            report.queues.units += 1;
-                            if let Some(from) = seen.zeros.take() {
-                                seen.gaps += at - from;
-                                seen.gap_at.get_or_insert(from);
-                            }
-                            self.one(at, &u, (begin, log_end), judge, report, &mut seen);
-                            seen.end = at + 1;
-                        }
-                    }
-                }
-            }
-            at += n.max(1);
-        }
-        self.tell(files, vouched, name, &seen, report);
-        seen.range(files)
-    }
-
-    fn one(
-        &self,
-        at: u64,
-        u: &AnyUnit,
-        (begin, log_end): (u64, u64),
-        judge: &Judge<'_>,
-        report: &Report,
-        seen: &mut Walked,
-    ) {
-        let unit = &u.unit;
-        if unit.is_filler() {
-            return;
-        }
-        if unit.end() > log_end {
-            seen.ahead += 1;
-            seen.ahead_at.get_or_insert(at);
-            return;
-        }
-        seen.live_end = at + 1;
-        seen.messages_end = u.span.map_or(at as i64 + 1, |s| s.end());
-        if unit.phy < begin {
-            return;
-        }
-        if seen.min.is_none() {
-            seen.min = Some(u.span.map_or(at as i64, |s| s.base));
-        }
-        if report.log.holes.iter().any(|h| h.from <= unit.phy && unit.phy < h.to) {
-            seen.in_hole += 1;
-            return;
-        }
-        let known = match judge.full {
-            true => self.matched.has(at as i64) || self.wrong.has(at as i64),
-            false => (judge.begins)(unit.phy, &self.topic, self.queue),
-        };
-        if !known {
-            seen.dangling += 1;
-            seen.dangling_at.get_or_insert((at, unit.phy));
-        }
-    }
-
-    fn tell(&self, files: &QueueFiles, vouched: u64, name: &str, seen: &Walked, report: &mut Report) {
-        if seen.ahead > 0 {
-            let at = seen.ahead_at.unwrap_or(0);
-            let what = format!("{} units from number {at} on", seen.ahead);
-            // In front of good ones it is no end that a cut would find.
-            let kind = if at < seen.live_end { Kind::QueueUnitDangling } else { Kind::QueueAhead };
-            report.add(kind, name, Some(at * files.unit_len()), seen.ahead, what);
-        }
-        if seen.gaps > 0 {
-            let at = seen.gap_at.unwrap_or(0);
-            let what = format!("{} units from number {at} on", seen.gaps);
-            report.add(Kind::QueueGap, name, Some(at * files.unit_len()), seen.gaps, what);
-        }
-        if let Some((at, phy)) = seen.dangling_at {
-            let kind = if phy >= vouched { Kind::QueueUnsure } else { Kind::QueueUnitDangling };
-            let what = format!("{} units, the first is number {at} for position {phy}", seen.dangling);
-            report.add(kind, name, Some(at * files.unit_len()), seen.dangling, what);
-        }
-        if seen.in_hole > 0 {
-            let what = format!("{} units of records in holes", seen.in_hole);
-            report.add(Kind::QueueUnitInHole, name, None, seen.in_hole, what);
-        }
-    }
-}
-
-/// What a walk through a queue's units has seen: numbers of units, not of messages.
-#[derive(Default)]
-struct Walked {
-    zeros: Option<u64>,
-    gaps: u64,
-    gap_at: Option<u64>,
-    ahead: u64,
-    ahead_at: Option<u64>,
-    dangling: u64,
-    dangling_at: Option<(u64, u64)>,
-    in_hole: u64,
-    end: u64,
-    live_end: u64,
-    /// First offset whose record is in the log.
-    min: Option<i64>,
-    messages_end: i64,
-}
-
-impl Walked {
-    fn range(&self, files: &QueueFiles) -> (i64, i64) {
-        let end = match files.batch || self.ahead > 0 {
-            true => self.messages_end,
-            // Fillers count: the offsets behind them were promised.
-            false => self.end as i64,
-        };
-        (self.min.unwrap_or(end), end)
     }
 }
 

@@ -127,6 +127,8 @@ kinds! {
         => "queries may lack messages: remove the folder index, and it is made again";
     IndexLacks "index-lacks" Note "keys of records are in no index file"
         => "queries by key do not find them: remove the folder index, and it is made again";
+    IndexBehind "index-behind" Note "the index ends before the log"
+        => "a start of OxMQ goes on with it; Apache's does not";
     IndexUnreadable "index-unreadable" Lasting "an index file cannot be read"
         => "made again from the log where its folder can be written";
     IndexLayout "index-layout" Note "the numbers of slots and entries of an index file are not known"
@@ -287,8 +289,10 @@ pub struct IndexSummary {
     pub files: u64,
     /// Entries.
     pub entries: u64,
-    /// Keys of the log that are in no file (full check).
+    /// Keys of the log in front of the last entry that are in no file (full check).
     pub lacking: u64,
+    /// Keys of the log behind the last entry (full check).
+    pub behind: u64,
 }
 
 /// `checkpoint`.

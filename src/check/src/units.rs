@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use oxmq_base::disk::next_data;
 use oxmq_store::format::batch_unit::{BATCH_UNIT, SPAN, Span};
 use oxmq_store::format::name;
 use oxmq_store::format::unit::{UNIT, Unit};
@@ -12,9 +13,9 @@ use oxmq_store::format::unit::{UNIT, Unit};
 use crate::files::{self, Named};
 
 /// Units of a block of the cache.
-const BLOCK: u64 = 200;
-/// Blocks in the cache: at most 32 MiB of 20-byte units.
-const BLOCKS_MAX: usize = 8192;
+const BLOCK: u64 = 50;
+/// Blocks in the cache, so that tens of thousands of queues go round: 64 MiB of 20-byte units.
+const BLOCKS_MAX: usize = 1 << 16;
 
 /// A unit of either kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,19 @@ impl QueueFiles {
         Ok(buf)
     }
 
+    /// The first unit from `at` on whose bytes may have been written; `None` when the files end before.
+    pub(crate) fn next_written(&self, at: u64) -> io::Result<Option<u64>> {
+        let byte = at * self.unit_len();
+        for base in self.bases.iter().filter(|b| **b + self.file_len > byte) {
+            let file = File::open(self.dir.join(name::of(*base)))?;
+            let from = byte.saturating_sub(*base);
+            if let Some(data) = next_data(&file, from)?.filter(|d| *d < self.file_len) {
+                return Ok(Some((base + data.max(from)) / self.unit_len()));
+            }
+        }
+        Ok(None)
+    }
+
     /// The unit in the bytes of one.
     pub(crate) fn decode(&self, bytes: &[u8]) -> Option<AnyUnit> {
         let unit = Unit::decode(bytes.first_chunk::<UNIT>()?);
@@ -80,12 +94,26 @@ impl QueueFiles {
 
     /// One behind the last unit that is written, found by halving: for queues that are in order.
     pub(crate) fn end_by_halving(&self) -> io::Result<u64> {
-        let (mut low, mut high) = (self.first(), self.limit());
-        while low < high {
-            let mid = low + (high - low) / 2;
-            if self.unit(mid)?.is_some() { low = mid + 1 } else { high = mid }
+        let unit_len = self.unit_len();
+        for base in self.bases.iter().rev() {
+            let file = File::open(self.dir.join(name::of(*base)))?;
+            if next_data(&file, 0)?.is_none() {
+                continue;
+            }
+            let mut bytes = [0; BATCH_UNIT];
+            let (mut low, mut high) = (0, self.file_len / unit_len);
+            while low < high {
+                let mid = low + (high - low) / 2;
+                let one = &mut bytes[..unit_len as usize];
+                let n = files::read_some(&file, mid * unit_len, one)?;
+                let set = n == one.len() && self.decode(one).is_some_and(|u| u.unit.is_set());
+                if set { low = mid + 1 } else { high = mid }
+            }
+            if low > 0 {
+                return Ok(base / unit_len + low);
+            }
         }
-        Ok(low)
+        Ok(self.first())
     }
 }
 
@@ -123,9 +151,8 @@ pub(crate) enum Listed {
     Wrong { path: PathBuf, len: Option<u64> },
 }
 
-/// Lists a queue's folder and looks at names and lengths. `usual` is the length of queue files.
-pub(crate) fn list(dir: PathBuf, usual: u64, empty: &mut Vec<PathBuf>) -> io::Result<Listed> {
-    let (mut found, _) = files::list(&dir)?;
+/// Looks at names and lengths of a queue's files. `usual` is the length of queue files.
+pub(crate) fn look(dir: &Path, mut found: Vec<Named>, usual: u64, empty: &mut Vec<PathBuf>) -> Listed {
     found.retain(|f| {
         if f.len == 0 {
             empty.push(f.path.clone());
@@ -134,13 +161,13 @@ pub(crate) fn list(dir: PathBuf, usual: u64, empty: &mut Vec<PathBuf>) -> io::Re
     });
     for file in &found {
         if file.len != usual || usual == 0 || file.base % usual != 0 {
-            return Ok(Listed::Wrong { path: file.path.clone(), len: Some(file.len) });
+            return Listed::Wrong { path: file.path.clone(), len: Some(file.len) };
         }
     }
     for pair in found.windows(2) {
         if pair[0].base + usual != pair[1].base {
-            return Ok(Listed::Wrong { path: dir.join(name::of(pair[0].base + usual)), len: None });
+            return Listed::Wrong { path: dir.join(name::of(pair[0].base + usual)), len: None };
         }
     }
-    Ok(Listed::Files(found))
+    Listed::Files(found)
 }

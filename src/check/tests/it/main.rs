@@ -4,5 +4,6 @@
 mod dumps;
 mod findings;
 mod folder;
+mod formats;
 mod good;
 mod hostile;
