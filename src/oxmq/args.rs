@@ -190,6 +190,7 @@ mod tests {
         assert!(args.print_all && args.print_important && !args.check);
         assert_eq!(args.define, ["a=b=c"]);
         assert!(broker(&["oxmq", "broker", "-printConfigItem"]).print_all);
+        assert!(!args.accept_pending && broker(&["mqbroker", "--accept-pending"]).accept_pending);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!   its queue offset on, less the cancelled ones and those whose record has expired.
 //! - **Half messages**: records of `RMQ_SYS_TRANS_HALF_TOPIC` from the progress of CID_RMQ_SYS_TRANS on, less those
 //!   that records of `RMQ_SYS_TRANS_OP_HALF_TOPIC` from that group's progress on name as settled. A broker that has settled
-//!   all keeps such pairs until its next check.
+//!   all keeps such pairs until its next check. It writes those names within 3 s; stopped sooner it has not, and would
+//!   check such transactions again itself.
 //! - **POP checkpoints**: of the timers and of the records behind the progress of CID_RMQ_SYS_REVIVE_GROUP in
 //!   `rmq_sys_REVIVE_LOG_<cluster>`, those with messages that no acknowledgement among the same names. Checkpoints
 //!   lie among the timers until shortly before their time, acknowledgements until it.
