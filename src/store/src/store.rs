@@ -337,7 +337,10 @@ impl Store {
     /// Store time of the log's first message, −1 without one.
     pub fn earliest_log_time(&self) -> i64 {
         let log = &self.core().log;
-        let min = log.min_phy();
+        let mut min = log.min_phy();
+        while let Some(hole) = log.holes.at(min) {
+            min = hole.to;
+        }
         log.record_size(min, self.visible()).map_or(-1, |size| log.store_ts(min, size))
     }
 

@@ -52,14 +52,20 @@ impl Queue {
     /// Reads from disk what units there are, and cuts those whose records end beyond `cut_phy`. False when the files are
     /// damaged: the queue has to be made again from the log.
     ///
-    /// The units below `cut_phy` were synced before the checkpoint said so; what is behind them may be anything.
-    pub(crate) fn load(&self, files: &QueueFiles, cut_phy: u64) -> io::Result<bool> {
+    /// The units below `cut_phy` were synced before the checkpoint said so; what is behind them may be anything, unless
+    /// they are `as_left` by a clean stop.
+    pub(crate) fn load(&self, files: &QueueFiles, cut_phy: u64, as_left: bool) -> io::Result<bool> {
         let Some(bases) = self.bases(files)? else { return Ok(false) };
         let (Some(first), Some(last)) = (bases.first(), bases.last()) else {
             self.reset(0, 0);
             return Ok(true);
         };
         let end = self.last_kept(files, *first, last + files.file_units(self), cut_phy)?;
+        if as_left && end <= *last && last > first {
+            // A file is made for the unit that is written into it next.
+            tracing::error!(queue = ?self, end, last, "the last file of a consume queue is empty");
+            return Ok(false);
+        }
         self.cut(files, *first, end)?;
         if !self.restore_batches(files)? {
             tracing::error!(queue = ?self, "a batch consume queue does not say which message is next");

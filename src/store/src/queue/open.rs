@@ -31,6 +31,8 @@ pub(crate) struct Opening {
     cut: u64,
     /// The records below have been dispatched: what a damaged queue is made again from.
     pub(crate) dispatched: AtomicU64,
+    /// The last stop was a clean one of ours: queues are as they were left.
+    as_left: bool,
     /// There may be queues with units beyond the cut.
     sweeping: AtomicBool,
     /// Held during a sweep.
@@ -42,7 +44,7 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn new(root: &Path, cut: u64, sweeping: bool) -> io::Result<Self> {
+    pub(crate) fn new(root: &Path, cut: u64, as_left: bool, sweeping: bool) -> io::Result<Self> {
         let marks = root.join("rebuilding");
         let mut damaged = BTreeMap::new();
         for topic in sub_dirs(&marks)? {
@@ -55,7 +57,14 @@ impl Opening {
                 }
             }
         }
-        Ok(Self { cut, sweeping: sweeping.into(), damaged: damaged.into(), marks, ..Self::default() })
+        Ok(Self {
+            cut,
+            as_left,
+            sweeping: sweeping.into(),
+            damaged: damaged.into(),
+            marks,
+            ..Self::default()
+        })
     }
 
     /// Whether the sweep is still to be done.
@@ -148,7 +157,7 @@ impl Core {
         let noted = self.opening.damaged.lock().get(&key).copied();
         let next = match noted {
             Some(next) => next,
-            None if queue.load(&self.files, self.opening.cut)? => {
+            None if queue.load(&self.files, self.opening.cut, self.opening.as_left)? => {
                 queue.show_all();
                 return Ok(());
             }
@@ -262,7 +271,7 @@ impl Core {
             return Ok(());
         }
         let loaded = match std::fs::metadata(self.files.dir(&queue)) {
-            Ok(_) => queue.load(&self.files, self.opening.cut),
+            Ok(_) => queue.load(&self.files, self.opening.cut, self.opening.as_left),
             // Deleted meanwhile.
             Err(e) if is_absent(&e) => return Ok(()),
             Err(e) => Err(e),

@@ -35,8 +35,7 @@ impl Trust {
     pub(super) fn new(checkpoint: &Checkpoint) -> Self {
         let logics = checkpoint.logics_phy.max(0) as u64;
         let min_ts = checkpoint.min_ts();
-        // 0: written before the time was noted.
-        let own = checkpoint.own.filter(|own| own.physic_ts == 0 || own.physic_ts == checkpoint.physic_ts);
+        let own = checkpoint.own.filter(|own| own.physic_ts == checkpoint.physic_ts);
         match own {
             // Records of the same millisecond may lie behind the last flush: the position says it better than the time.
             Some(own) => {

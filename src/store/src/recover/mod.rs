@@ -20,7 +20,7 @@ mod lengths;
 pub(crate) mod progress;
 pub(crate) mod reread;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,6 +33,7 @@ use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
 use crate::format::checkpoint::Own;
 use crate::format::name;
 use crate::index::Index;
+use crate::io::Disk;
 use crate::lock::FolderLock;
 use crate::mapped::MappedFile;
 use crate::options::{FlushMode, StoreOptions};
@@ -63,13 +64,13 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
     // Before anything is touched.
     lengths::check(&options)?;
     let root = &options.root;
-    options.disk.create_dir_all(root).map_err(open_io("make the folder", root))?;
+    make_folder(&*options.disk, root).map_err(open_io("make the folder", root))?;
     let lock_path = options.file("lock");
     let folder = FolderLock::take(&lock_path)
         .map_err(open_io("lock", &lock_path))?
         .ok_or_else(|| OpenError::Locked(root.clone()))?;
     for dir in &dirs {
-        options.disk.create_dir_all(dir).map_err(open_io("make the folder", dir))?;
+        make_folder(&*options.disk, dir).map_err(open_io("make the folder", dir))?;
     }
     let files = log_files(&options)?;
     let path = options.file("checkpoint");
@@ -79,6 +80,20 @@ pub fn open(options: StoreOptions, clock: SharedClock) -> Result<Unrecovered, Op
         checkpoint.distrust();
     }
     Ok(Unrecovered { options, clock, folder, files, checkpoint, clean, batch_topics: Vec::new() })
+}
+
+/// Makes the folder, and the entries of those that are new durable.
+fn make_folder(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
+    let known = dir.ancestors().position(Path::exists).unwrap_or(0);
+    disk.create_dir_all(dir)?;
+    // That of the folder itself in any case: a process that was killed may have made it.
+    for above in dir.ancestors().skip(1).take(known.max(1)).filter(|p| !p.as_os_str().is_empty()) {
+        match disk.sync_dir(above) {
+            Err(e) if known == 0 && e.kind() == std::io::ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// The log's files in order. An empty last file goes, as in Java.
@@ -199,7 +214,7 @@ impl Unrecovered {
         let lost =
             lost_queues(&queue_files, &trust, !batch_topics.is_empty()).map_err(recover_io("list", &dir))?;
         let plan = Plan::new(&trust, clean, lost, min_phy, found.log.end);
-        let opening = Opening::new(&options.root, plan.cut, plan.sweep)
+        let opening = Opening::new(&options.root, plan.cut, as_left, plan.sweep)
             .map_err(recover_io("read", options.file("rebuilding")))?;
 
         let open = |(base, path): &(u64, PathBuf)| {
@@ -227,6 +242,10 @@ impl Unrecovered {
             own.end = own.end.min(found.log.end);
         }
         let index = options.index.write.then(|| Index::open(&options, checkpoint.now.index_ts, clean, &log));
+        if let Some(index) = &index {
+            // It does not vouch for files that are made anew.
+            checkpoint.now.index_ts = checkpoint.now.index_ts.min(index.full_ts());
+        }
         let parts = Parts { options, clock, folder, checkpoint, queue_files, opening, queues, log, index };
         let core = build(parts, found.log);
         let dispatched =

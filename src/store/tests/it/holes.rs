@@ -225,3 +225,34 @@ fn a_crash_while_a_hole_is_noted_finds_it_again() {
         }
     }
 }
+
+/// What OxMQ noted before another broker went on with the folder says nothing of what that one wrote.
+#[test]
+fn another_brokers_checkpoint_counts_where_it_went_on() {
+    for stopped_with in [0, 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = start(small(dir.path()));
+        let queue = store.queue("A", 0);
+        let mut all = Vec::new();
+        for i in 0..36u8 {
+            if i == stopped_with {
+                store.flush().unwrap();
+                store.save_queues().unwrap();
+            }
+            all.push(store.append(&queue, &draft(&queue, &[i])).unwrap());
+        }
+        let noted = std::fs::read(dir.path().join("checkpoint")).unwrap();
+        store.shutdown().unwrap();
+        drop(store);
+        edit(&dir.path().join("checkpoint"), |b| {
+            b[64..].copy_from_slice(&noted[64..]);
+            b[..8].copy_from_slice(&(T0 + 1).to_be_bytes());
+            b[40..48].copy_from_slice(&all[35].phy.to_be_bytes());
+        });
+        std::fs::write(dir.path().join("abort"), b"1").unwrap();
+        flip(dir.path(), &all[30]);
+        let store = start(small(dir.path()));
+        assert_eq!(store.holes(), [hole(&all[30], all[31].phy)]);
+        assert_eq!((store.recovered().dispatched, store.queue("A", 0).max_offset()), (1, 36));
+    }
+}
