@@ -28,8 +28,11 @@ impl Index {
             Vec::new()
         });
         // What cannot be kept takes all that is newer with it: files are in the order of the log.
-        let mut rest = found.iter();
-        for path in rest.by_ref() {
+        for (i, path) in found.iter().enumerate() {
+            let set_one_aside = || {
+                remove(&*options.disk, &dir, &found[i + 1..]);
+                set_aside(options, path);
+            };
             match IndexFile::open(path, layout, &options.disk) {
                 Ok(Some(file)) => {
                     // Files are synced oldest first. Of several that end in the last millisecond only the first one surely was.
@@ -41,23 +44,22 @@ impl Index {
                     let follows = files.last().is_none_or(|f| f.header().end_phy <= end);
                     if !file.has_entries() || !kept || end as u64 >= log.written() {
                         tracing::info!(file = %path.display(), "index file behind the checkpoint or the log: made again");
-                        remove(&*options.disk, path);
+                        remove(&*options.disk, &dir, &found[i..]);
                     } else if !follows || !begins_record(log, end) {
-                        set_aside(options, path);
+                        set_one_aside();
                     } else {
                         files.push(file);
                         continue;
                     }
                 }
-                Ok(None) => set_aside(options, path),
+                Ok(None) => set_one_aside(),
                 Err(error) => {
                     tracing::error!(file = %path.display(), %error, "open an index file");
-                    set_aside(options, path);
+                    set_one_aside();
                 }
             }
             break;
         }
-        rest.for_each(|path| remove(&*options.disk, path));
         let mut builder = Builder { at: log.min_phy(), ..Builder::default() };
         if let Some(end) = files.last().map(|f| f.header().end_phy)
             && end as u64 >= builder.at
@@ -109,20 +111,24 @@ fn set_aside(options: &StoreOptions, path: &Path) {
     let disk = &options.disk;
     let moved = disk
         .create_dir_all(&to)
-        .and_then(|()| disk.rename(path, &to.join(path.file_name().unwrap_or_default())));
+        .and_then(|()| disk.rename(path, &to.join(path.file_name().unwrap_or_default())))
+        .and_then(|()| disk.sync_dir(&options.index_dir()));
     match moved {
         Ok(()) => {
             tracing::warn!(file = %path.display(), to = %to.display(), "index file does not fit: made again")
         }
         Err(error) => {
             tracing::error!(file = %path.display(), %error, "move a damaged index file");
-            remove(&*options.disk, path);
+            remove(&**disk, &options.index_dir(), &[path.to_path_buf()]);
         }
     }
 }
 
-fn remove(disk: &dyn Disk, path: &Path) {
-    if let Err(error) = disk.remove_file(path) {
-        tracing::error!(file = %path.display(), %error, "remove an index file");
+/// The newest first, and each for certain: one that came back would be taken for what its time says.
+fn remove(disk: &dyn Disk, dir: &Path, paths: &[PathBuf]) {
+    for path in paths.iter().rev() {
+        if let Err(error) = disk.remove_file(path).and_then(|()| disk.sync_dir(dir)) {
+            tracing::error!(file = %path.display(), %error, "remove an index file");
+        }
     }
 }

@@ -69,6 +69,11 @@ struct Key {
 }
 
 impl Index {
+    /// Store time of the last record in a full file, 0 without one.
+    pub(crate) fn full_ts(&self) -> i64 {
+        self.files.read().iter().rev().find(|f| f.is_full()).map_or(0, |f| f.header().end_ts)
+    }
+
     /// Walks the next run of the log. False when there is none below `end`.
     fn step(&self, log: &Log, end: u64, now_ms: impl Fn() -> i64) -> io::Result<bool> {
         let mut builder = self.builder.lock();
