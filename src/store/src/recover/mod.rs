@@ -233,7 +233,10 @@ impl Unrecovered {
             holes,
         );
         // What the page cache kept of a killed process is not yet on disk.
-        log.sync(found.from, found.log.end).map_err(recover_io("sync", options.commitlog_dir()))?;
+        log.sync(found.from, found.log.end)
+            // So that the next attempt does not believe the page cache.
+            .inspect_err(|e| reread::note(&*options.disk, &abort, &format!("sync the commit log: {e}")))
+            .map_err(recover_io("sync", options.commitlog_dir()))?;
         if plan.anew {
             // Half of the queues' units must not be taken for all of them after a crash in the middle.
             forget_queues(&mut checkpoint, &found.log)
