@@ -13,6 +13,10 @@ use std::sync::Arc;
 pub trait DiskFile: Send + Sync {
     /// Fills `buf` from `at`; an end of file before that is an error.
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// The same without waiting for the disk: false, with anything in `buf`, when it would have to wait or may have to.
+    fn read_at_now(&self, at: u64, buf: &mut [u8]) -> io::Result<bool> {
+        self.read_at(at, buf).map(|()| true)
+    }
     /// Writes all of `bytes` at `at`.
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
     /// Bytes of the file.
@@ -124,6 +128,17 @@ impl Disk for RealDisk {
 impl DiskFile for File {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
         self.read_exact_at(buf, at)
+    }
+
+    fn read_at_now(&self, at: u64, buf: &mut [u8]) -> io::Result<bool> {
+        use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, preadv2};
+        let len = buf.len();
+        match preadv2(self, &mut [IoSliceMut::new(buf)], at, ReadWriteFlags::NOWAIT) {
+            // Fewer: the rest is not in memory, or the file ends, which the read that waits will tell.
+            Ok(n) => Ok(n == len),
+            Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {

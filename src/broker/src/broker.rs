@@ -13,7 +13,7 @@ use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::frame::SerializeType;
 use oxmq_protocol::message::id::UniqKeys;
-use oxmq_store::{AppendError, Queue, Store};
+use oxmq_store::{AppendError, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -179,12 +179,6 @@ impl Broker {
             }
             None => Err(Reply::system_error(format!("topic[{name}] not exist"))),
         }
-    }
-
-    /// Whether a read from there may have to wait for the disk.
-    pub fn is_cold(&self, queue: &Queue, offset: i64) -> bool {
-        // Nearly always all of the log counts as in memory, or the reader is at the queue's end.
-        queue.max_offset().saturating_sub(offset) > 1 && !self.store.in_memory(queue, offset)
     }
 
     /// The answer to a message that is too large or malformed.

@@ -1,7 +1,8 @@
 //! Which request goes where: one table, on one screen.
 //!
 //! A processor is a function. `Inline` ones run on the connection's own task, in order, and never block; the
-//! others are handed a copy of the request on a bounded pool and answer when they are done. A code that is not in the
+//! others are handed a copy of the request on a bounded pool and answer when they are done. `Quick` ones are those whose
+//! answer is nearly always in memory. A code that is not in the
 //! table is answered with REQUEST_CODE_NOT_SUPPORTED (3), as is one that is not served on the port it came in by.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,6 +48,9 @@ pub enum Handler {
     Hot(fn(&Call<'_>, &mut Outbox)),
     /// Returns its answer.
     Plain(fn(&Call<'_>) -> Answer),
+    /// Returns its answer, or `None` on the connection's task when it may have to wait for a disk: it is then asked again on
+    /// the Disk lane.
+    Quick(fn(&Call<'_>) -> Option<Answer>),
 }
 
 /// A line of the table.
@@ -66,6 +70,10 @@ const fn hot(code: RC, ports: Ports, f: fn(&Call<'_>, &mut Outbox)) -> Route {
     Route { code, lane: Lane::Inline, ports, handler: Handler::Hot(f) }
 }
 
+const fn quick(code: RC, f: fn(&Call<'_>) -> Option<Answer>) -> Route {
+    Route { code, lane: Lane::Inline, ports: Ports::All, handler: Handler::Quick(f) }
+}
+
 const fn on(code: RC, lane: Lane, f: fn(&Call<'_>) -> Answer) -> Route {
     Route { code, lane, ports: Ports::All, handler: Handler::Plain(f) }
 }
@@ -78,7 +86,7 @@ pub static TABLE: &[Route] = &[
     hot(RC::SEND_MESSAGE, Ports::All, p::send::handle),
     hot(RC::PULL_MESSAGE, Ports::Main, p::pull::handle),
     on(RC::QUERY_MESSAGE, Disk, p::query::by_key),
-    on(RC::QUERY_CONSUMER_OFFSET, Inline, p::offset::query),
+    quick(RC::QUERY_CONSUMER_OFFSET, p::offset::query),
     on(RC::UPDATE_CONSUMER_OFFSET, Inline, p::offset::update),
     on(RC::UPDATE_AND_CREATE_TOPIC, Admin, p::topic_admin::update),
     on(RC::UPDATE_AND_CREATE_TOPIC_LIST, Admin, p::topic_admin::update_list),
@@ -87,8 +95,8 @@ pub static TABLE: &[Route] = &[
     on(RC::GET_BROKER_CONFIG, Admin, p::config::get),
     on(RC::GET_BROKER_RUNTIME_INFO, Admin, p::runtime::info),
     on(RC::SEARCH_OFFSET_BY_TIMESTAMP, Disk, p::offset::search),
-    on(RC::GET_MAX_OFFSET, Inline, p::offset::max),
-    on(RC::GET_MIN_OFFSET, Inline, p::offset::min),
+    quick(RC::GET_MAX_OFFSET, p::offset::max),
+    quick(RC::GET_MIN_OFFSET, p::offset::min),
     on(RC::GET_EARLIEST_MSG_STORETIME, Disk, p::offset::earliest),
     on(RC::VIEW_MESSAGE_BY_ID, Disk, p::view::by_id),
     on(RC::HEART_BEAT, Inline, p::client::heartbeat),
@@ -173,6 +181,17 @@ pub fn serve(call: &Call<'_>, out: &mut Outbox) {
     };
     match (route.handler, route.lane) {
         (Handler::Hot(handle), _) => handle(call, out),
+        (Handler::Quick(handle), _) => {
+            let answer = match handle(call) {
+                Some(answer) => answer,
+                None => match on_disk_lane(call, again) {
+                    Ok(()) => return,
+                    Err(busy) => Err(busy),
+                },
+            };
+            let (Ok(reply) | Err(reply)) = answer;
+            reply.write(call.head, serialize, out);
+        }
         (Handler::Plain(handle), Lane::Inline) => {
             let (Ok(reply) | Err(reply)) = handle(call);
             reply.write(call.head, serialize, out);
@@ -183,6 +202,16 @@ pub fn serve(call: &Call<'_>, out: &mut Outbox) {
             }
         }
     }
+}
+
+/// Asks a [`Handler::Quick`] again where it may wait.
+fn again(call: &Call<'_>) -> Vec<u8> {
+    let answer = match route(call.head.request_code()).map(|r| r.handler) {
+        Some(Handler::Quick(handle)) => handle(call),
+        _ => None,
+    };
+    let (Ok(reply) | Err(reply)) = answer.unwrap_or_else(|| Err(busy()));
+    reply.frame(call.broker.serialize, call.head.opaque)
 }
 
 /// Runs a processor on one of the pools with a copy of its request, or says that the pool is full.
@@ -208,6 +237,14 @@ pub fn create(call: &Call<'_>, handle: fn(&Call<'_>, &mut Outbox)) -> Result<(),
             std::mem::take(out.buf())
         });
     });
+    if taken { Ok(()) } else { Err(busy()) }
+}
+
+/// Does the rest of a request on the Disk lane, with a copy of it; `answer` gives a frame, or nothing where that is sent
+/// otherwise.
+pub fn on_disk_lane(call: &Call<'_>, answer: fn(&Call<'_>) -> Vec<u8>) -> Result<(), Reply> {
+    let request = Copied::of(call, Lane::Disk);
+    let taken = call.broker.lanes.disk.run(call.body.len(), move || request.serve(answer));
     if taken { Ok(()) } else { Err(busy()) }
 }
 

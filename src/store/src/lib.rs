@@ -20,6 +20,7 @@ mod core;
 mod error;
 mod flush;
 pub mod format;
+mod hot;
 mod house;
 mod index;
 mod lock;

@@ -239,6 +239,38 @@ impl Store {
         self.core().pull(queue, offset, limits, keep, out)
     }
 
+    /// Whether that pull may have to wait for the disk. Waits for nothing itself.
+    pub fn pull_would_wait(
+        &self,
+        queue: &Queue,
+        offset: i64,
+        limits: &PullLimits,
+        keep: &mut dyn FnMut(i64) -> bool,
+    ) -> bool {
+        self.core().pull_would_wait(queue, offset, limits, keep)
+    }
+
+    /// Has the disk begin to read what that pull will answer. May wait for the queue's file.
+    pub fn read_ahead(
+        &self,
+        queue: &Queue,
+        offset: i64,
+        limits: &PullLimits,
+        keep: &mut dyn FnMut(i64) -> bool,
+    ) {
+        self.core().read_ahead(queue, offset, limits, keep);
+    }
+
+    /// The queue's handle where it is open: waits for nothing.
+    pub fn opened_queue(&self, topic: &str, queue_id: i32) -> Option<Arc<Queue>> {
+        self.core().queues.find(topic, queue_id)
+    }
+
+    /// Whether [`Store::min_offset`] reads no file.
+    pub fn min_is_known(&self, queue: &Queue) -> bool {
+        !queue.is_batch() && queue.min_is_known(&self.core().log)
+    }
+
     /// End of the log.
     pub fn written(&self) -> u64 {
         self.core().log.written()

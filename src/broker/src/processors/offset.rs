@@ -8,18 +8,31 @@ use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffse
 use oxmq_store::{Boundary, Queue};
 
 use super::static_topic::physical;
-use crate::dispatch::Call;
+use crate::dispatch::{Call, Lane};
 use crate::reply::{Answer, Reply};
 
-/// Serves QUERY_CONSUMER_OFFSET (14).
-pub fn query(call: &Call<'_>) -> Answer {
-    let header: QueryConsumerOffset<'_> = call.header()?;
+/// Serves QUERY_CONSUMER_OFFSET (14). That of a new group may read the queue's file.
+pub fn query(call: &Call<'_>) -> Option<Answer> {
+    let asked = (|| {
+        let header: QueryConsumerOffset<'_> = call.header()?;
+        let queue_id = physical(call, &header.topic.to_str(), header.queue_id)?.queue;
+        Ok((header, queue_id))
+    })();
+    let (header, queue_id) = match asked {
+        Ok(asked) => asked,
+        Err(refused) => return Some(Err(refused)),
+    };
     let (group, topic) = (header.consumer_group.to_str(), header.topic.to_str());
-    let queue_id = physical(call, &topic, header.queue_id)?.queue;
-    let not_found = |remark: &str| Err(Reply::because(Code::QUERY_NOT_FOUND, remark));
-    if let Some(offset) = call.broker.offsets.query(&group, &topic, queue_id) {
-        return Ok(Reply::ok().field("offset", offset));
+    match call.broker.offsets.query(&group, &topic, queue_id) {
+        Some(offset) => Some(Ok(Reply::ok().field("offset", offset))),
+        None if call.lane == Lane::Inline => None,
+        None => Some(of_new_group(call, &header, queue_id)),
     }
+}
+
+fn of_new_group(call: &Call<'_>, header: &QueryConsumerOffset<'_>, queue_id: i32) -> Answer {
+    let topic = header.topic.to_str();
+    let not_found = |remark: &str| Err(Reply::because(Code::QUERY_NOT_FOUND, remark));
     if header.set_zero_if_not_found == Some(false) {
         return not_found("Not found, do not set to zero, maybe this group boot first");
     }
@@ -61,6 +74,15 @@ pub fn update(call: &Call<'_>) -> Answer {
     Ok(Reply::ok())
 }
 
+/// What an answer about a queue needs of it on the connection's task; `None` where that may have to wait.
+fn is_at_hand(call: &Call<'_>, topic: &str, queue_id: i32, known: impl Fn(&Queue) -> bool) -> Option<()> {
+    if call.lane != Lane::Inline {
+        return Some(());
+    }
+    let queue = call.broker.store.opened_queue(topic, queue_id)?;
+    known(&queue).then_some(())
+}
+
 fn find_queue(call: &Call<'_>, header: &QueueAsked<'_>) -> Result<Option<Arc<Queue>>, Reply> {
     let topic = header.topic.to_str();
     let queue_id = physical(call, &topic, header.queue_id)?.queue;
@@ -68,17 +90,41 @@ fn find_queue(call: &Call<'_>, header: &QueueAsked<'_>) -> Result<Option<Arc<Que
 }
 
 /// Serves GET_MAX_OFFSET (30): the visible end; 0 for a queue that is not there.
-pub fn max(call: &Call<'_>) -> Answer {
-    let header: QueueAsked<'_> = call.header()?;
-    let queue = find_queue(call, &header)?;
+pub fn max(call: &Call<'_>) -> Option<Answer> {
+    about(call, max_of, |_| true)
+}
+
+/// Answers about a queue, where it is at hand: the first time after a start it is opened, which reads its files.
+fn about(
+    call: &Call<'_>,
+    answer: fn(&Call<'_>, &QueueAsked<'_>) -> Answer,
+    known: impl Fn(&Queue) -> bool,
+) -> Option<Answer> {
+    let header: QueueAsked<'_> = match call.header() {
+        Ok(header) => header,
+        Err(bad) => return Some(Err(bad.into())),
+    };
+    let topic = header.topic.to_str();
+    // A refusal is `answer`'s to word.
+    if let Ok(place) = physical(call, &topic, header.queue_id) {
+        is_at_hand(call, &topic, place.queue, known)?;
+    }
+    Some(answer(call, &header))
+}
+
+fn max_of(call: &Call<'_>, header: &QueueAsked<'_>) -> Answer {
+    let queue = find_queue(call, header)?;
     Ok(Reply::ok().field("offset", queue.map_or(0, |q| q.max_offset())))
 }
 
 /// Serves GET_MIN_OFFSET (31); 0 for a queue that is not there, −1 for a batch queue without a message.
-pub fn min(call: &Call<'_>) -> Answer {
-    let header: QueueAsked<'_> = call.header()?;
+pub fn min(call: &Call<'_>) -> Option<Answer> {
+    about(call, min_of, |queue| call.broker.store.min_is_known(queue))
+}
+
+fn min_of(call: &Call<'_>, header: &QueueAsked<'_>) -> Answer {
     let store = &call.broker.store;
-    let queue = find_queue(call, &header).map_err(|refused| match refused.code {
+    let queue = find_queue(call, header).map_err(|refused| match refused.code {
         // This one has a text of its own.
         Code::NOT_LEADER_FOR_QUEUE => {
             let (topic, id, broker) = (header.topic.to_str(), header.queue_id, &call.broker.identity.name);

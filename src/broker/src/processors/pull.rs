@@ -1,8 +1,7 @@
 //! PULL_MESSAGE (11) and LITE_PULL_MESSAGE (361).
 //!
-//! Runs inline while the records are near the log's end, and then copies nothing: the answer is a header and slices of
-//! the mapped log. What lies further back than the hot part may have to come from the disk and goes to the Disk lane. A
-//! pull that finds nothing new is held (`services/hold.rs`) and run again by this connection's task.
+//! Runs inline while units and records are in memory, and then copies nothing: the answer is a header and slices of
+//! the mapped log. What may have to come from the disk is read ahead and copied on the Disk lane. A pull that finds nothing new is held (`services/hold.rs`) and run again by this connection's task.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
 
 use crate::Broker;
 use crate::broker::Settings;
-use crate::dispatch::{self, Call};
+use crate::dispatch::{self, Call, Lane};
 use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply};
 use crate::services::groups::SharedGroup;
@@ -86,9 +85,25 @@ thread_local! {
 pub fn handle(call: &Call<'_>, out: &mut Outbox) {
     let settings = call.broker.settings.load();
     match header_and_check(call, &settings) {
-        Ok(wanted) => run(call.broker, wanted, None, out),
+        Ok(Some(wanted)) => run(call.broker, wanted, None, out),
+        Ok(None) => {
+            if let Err(busy) = dispatch::on_disk_lane(call, unopened) {
+                busy.write(call.head, call.broker.serialize, out);
+            }
+        }
         Err(refused) => refused.write(call.head, call.broker.serialize, out),
     }
+}
+
+/// The first pull of a queue after a start, on the Disk lane: opening a queue reads its files.
+fn unopened(call: &Call<'_>) -> Vec<u8> {
+    let settings = call.broker.settings.load();
+    match header_and_check(call, &settings) {
+        Ok(Some(wanted)) => cold(call.broker, wanted, None),
+        Ok(None) => {}
+        Err(refused) => return refused.frame(call.broker.serialize, call.head.opaque),
+    }
+    Vec::new()
 }
 
 /// Runs a held pull again, on its connection's task.
@@ -104,8 +119,8 @@ fn refuse(code: Code, why: i32, remark: String) -> Reply {
     Reply::because(code, remark).field("forbiddenType", why)
 }
 
-/// Java: `PullMessageProcessor.processRequest`, in its order.
-fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Reply> {
+/// Java: `PullMessageProcessor.processRequest`, in its order. `None` when it has to be done where it may wait.
+fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wanted>, Reply> {
     let broker = call.broker;
     let mut header: Pull<'_> = call.header()?;
     let ip = &broker.identity.ip;
@@ -157,6 +172,14 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
             ),
         ));
     }
+    let queue = match call.lane {
+        // Before anything is changed: all of it is done again there.
+        Lane::Inline => match broker.store.opened_queue(&name, header.queue_id) {
+            Some(queue) => queue,
+            None => return Ok(None),
+        },
+        _ => broker.store.queue(&name, header.queue_id),
+    };
     let subscription = if header.sys_flag & flags::SUBSCRIPTION != 0 {
         carried(broker, &header, &group_name, &name)?
     } else {
@@ -184,7 +207,7 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         conn: Arc::clone(call.conn),
         opaque: call.head.opaque,
         oneway: call.head.is_oneway(),
-        queue: broker.store.queue(&name, header.queue_id),
+        queue,
         offset: header.queue_offset,
         max_messages: header.max_msg_nums,
         max_bytes: header.max_msg_bytes,
@@ -194,7 +217,7 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Wanted, Repl
         is_static: place.is_static(),
         group,
     };
-    Ok(wanted)
+    Ok(Some(wanted))
 }
 
 /// An operator has reset this queue: the consumer is told where it goes on, once.
@@ -282,7 +305,8 @@ fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
 /// Reads and answers, or holds. `resumed` is absent on the first run; on a later one it has the deadline, or nothing
 /// once that has passed.
 fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
-    if broker.is_cold(&wanted.queue, wanted.offset) {
+    let mut keep = |tags_code: i64| wanted.matches(tags_code);
+    if broker.store.pull_would_wait(&wanted.queue, wanted.offset, &limits(&wanted), &mut keep) {
         return run_cold(broker, wanted, resumed, out);
     }
     SLICES.with_borrow_mut(|slices| {
@@ -442,6 +466,8 @@ fn run_cold(broker: &Arc<Broker>, wanted: Wanted, resumed: Option<Option<u64>>, 
 /// On the Disk lane.
 fn cold(broker: &Broker, wanted: Wanted, resumed: Option<Option<u64>>) {
     let mut slices = Vec::new();
+    let mut keep = |tags_code: i64| wanted.matches(tags_code);
+    broker.store.read_ahead(&wanted.queue, wanted.offset, &limits(&wanted), &mut keep);
     let outcome = read(broker, &wanted, &mut slices);
     count(broker, &wanted, &outcome);
     if wanted.oneway {

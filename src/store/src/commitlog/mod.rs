@@ -83,6 +83,8 @@ pub(crate) struct Log {
     ahead: AtomicU64,
     ahead_max: AtomicU64,
     headroom: OnceLock<Headroom>,
+    /// What lies behind was written by this process.
+    pub(crate) opened_at: u64,
     /// Positions without records.
     pub(crate) holes: Holes,
 }
@@ -142,6 +144,7 @@ impl Log {
             ahead: AtomicU64::new(0),
             ahead_max: AtomicU64::new(0),
             headroom: OnceLock::new(),
+            opened_at: end,
             holes,
         }
     }
@@ -352,6 +355,14 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Begins to read `phy..to`, which lies in one file, from the disk, ahead of whoever looks at it. A hint.
+    pub(crate) fn will_need(&self, phy: u64, to: u64) {
+        let files = self.files.load();
+        if let Some(file) = find(&files, self.file_len, phy) {
+            file.whole.file().will_need((phy - file.base) as usize, to.saturating_sub(file.base) as usize);
+        }
     }
 
     /// True when the pages of `phy..phy + size` are in memory.

@@ -208,6 +208,14 @@ impl MappedFile {
         Ok(())
     }
 
+    /// Begins to read the pages of `from..to` from the disk. A hint: errors don't matter.
+    pub(crate) fn will_need(&self, from: usize, to: usize) {
+        let (from, to) = (from / PAGE * PAGE, to.min(self.published()));
+        if from < to {
+            let _ = self.map.advise_range(memmap2::Advice::WillNeed, from, to - from);
+        }
+    }
+
     /// True when the pages of `from..to` are in memory, as far as the kernel tells.
     pub(crate) fn resident(&self, from: usize, to: usize) -> bool {
         const PAGES_MAX: usize = 256;

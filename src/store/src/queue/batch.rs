@@ -193,6 +193,22 @@ impl Queue {
         }
     }
 
+    /// [`Queue::unit_of`] where memory tells; `None` where it does not.
+    pub(crate) fn recent_unit_of(&self, offset: i64, end: i64) -> Option<i64> {
+        if !self.is_batch() {
+            return Some(offset);
+        }
+        let ring = self.ring.load();
+        let low = ring.low();
+        let (mut from, mut to) = (low, end);
+        while from < to {
+            let mid = from + (to - from) / 2;
+            if ring.span(mid)?.end() > offset { to = mid } else { from = mid + 1 }
+        }
+        // The one before it, if there is one, ends at `offset` or before.
+        (from > low && from < end).then_some(from)
+    }
+
     /// First offset whose record lies in the log; −1 for a batch queue that never had one. May read files.
     pub(crate) fn min_offset(&self, files: &QueueFiles, log: &Log) -> io::Result<i64> {
         let unit = self.min_unit(files, log)?;

@@ -120,31 +120,23 @@ impl QueueFiles {
 
     /// Reads units from `offset` on into `out`, within one file. Units never written read as unset.
     pub(crate) fn read(&self, queue: &Queue, offset: i64, out: &mut [Unit]) -> io::Result<usize> {
-        const CHUNK: usize = 64;
         let base = self.base_of(queue, offset);
         let n = out.len().min((base + self.file_units(queue) - offset) as usize).min(CHUNK);
         if n == 0 {
             return Ok(0);
         }
         let (file, _) = self.file(queue, base, false)?;
-        if queue.is_batch() {
-            let mut bytes = [0u8; CHUNK * BATCH_UNIT];
-            let bytes = &mut bytes[..n * BATCH_UNIT];
-            file.read_at((offset - base) as u64 * BATCH_UNIT as u64, bytes)?;
-            for (unit, raw) in out.iter_mut().zip(bytes.as_chunks::<BATCH_UNIT>().0) {
-                if let Some(raw) = raw.first_chunk() {
-                    *unit = Unit::decode(raw);
-                }
-            }
-            return Ok(n);
-        }
-        let mut bytes = [0u8; CHUNK * UNIT];
-        let bytes = &mut bytes[..n * UNIT];
-        file.read_at((offset - base) as u64 * UNIT as u64, bytes)?;
-        for (unit, raw) in out.iter_mut().zip(bytes.as_chunks::<UNIT>().0) {
-            *unit = Unit::decode(raw);
-        }
+        read_units(queue, offset - base, &mut out[..n], |at, bytes| file.read_at(at, bytes).map(|()| true))?;
         Ok(n)
+    }
+
+    /// The same without waiting for the disk; `None` when it may have to.
+    pub(crate) fn read_now(&self, queue: &Queue, offset: i64, out: &mut [Unit]) -> Option<usize> {
+        let base = self.base_of(queue, offset);
+        let n = out.len().min((base + self.file_units(queue) - offset) as usize).min(CHUNK);
+        let file = self.cache.lock().open.get(&(queue.id(), base)).map(|(file, _)| Arc::clone(file))?;
+        let read = read_units(queue, offset - base, &mut out[..n], |at, bytes| file.read_at_now(at, bytes));
+        matches!(read, Ok(true)).then_some(n)
     }
 
     /// Reads what unit `at` of a batch queue says beside its first 20 bytes.
@@ -160,6 +152,30 @@ impl QueueFiles {
     pub(crate) fn forget(&self, queue: &Queue) {
         self.cache.lock().open.retain(|(id, _), _| *id != queue.id());
     }
+}
+
+/// Units read at a time, at most.
+const CHUNK: usize = 64;
+
+/// Reads units from the `from`th of a file on. False, and nothing is read, when `read` says so.
+fn read_units(
+    queue: &Queue,
+    from: i64,
+    out: &mut [Unit],
+    mut read: impl FnMut(u64, &mut [u8]) -> io::Result<bool>,
+) -> io::Result<bool> {
+    let size = queue.unit_bytes() as usize;
+    let mut bytes = [0u8; CHUNK * BATCH_UNIT];
+    let bytes = &mut bytes[..out.len().min(CHUNK) * size];
+    if !read(from as u64 * size as u64, bytes)? {
+        return Ok(false);
+    }
+    for (unit, raw) in out.iter_mut().zip(bytes.chunks_exact(size)) {
+        if let Some(raw) = raw.first_chunk() {
+            *unit = Unit::decode(raw);
+        }
+    }
+    Ok(true)
 }
 
 impl Cache {

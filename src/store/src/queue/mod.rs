@@ -237,6 +237,26 @@ impl Queue {
         files.read(self, offset, &mut out[..n])
     }
 
+    /// The same without waiting for the disk; `None` when it may have to.
+    pub(crate) fn read_now(
+        &self,
+        files: &QueueFiles,
+        offset: i64,
+        end: i64,
+        out: &mut [Unit],
+    ) -> Option<usize> {
+        let n = out.len().min(usize::try_from(end - offset).unwrap_or(0));
+        let found = self.ring.load().copy(offset, offset + n as i64, &mut out[..n]);
+        if found > 0 {
+            return Some(found);
+        }
+        let n = n.min((self.written.load(Ordering::Acquire) - offset).max(0) as usize);
+        if n == 0 || offset < self.first.load(Ordering::Relaxed) {
+            return None;
+        }
+        files.read_now(self, offset, &mut out[..n])
+    }
+
     /// The unit of `offset`, if there is one below `end`.
     pub(crate) fn unit(&self, files: &QueueFiles, offset: i64, end: i64) -> io::Result<Option<Unit>> {
         let mut one = [Unit::default()];
@@ -345,6 +365,11 @@ impl Queue {
         self.min.store(min, Ordering::Relaxed);
         self.min_at.store(min_phy, Ordering::Release);
         Ok(min)
+    }
+
+    /// Whether [`Queue::min_unit`] reads no file.
+    pub(crate) fn min_is_known(&self, log: &Log) -> bool {
+        self.min_at.load(Ordering::Acquire) == log.min_phy() || self.next.load(Ordering::Acquire) == 0
     }
 
     /// The first offset of `low..end` whose unit `matches`, a condition that holds from some unit on; `end` when

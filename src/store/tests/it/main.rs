@@ -10,6 +10,7 @@ mod faults;
 mod formats;
 mod helper;
 mod holes;
+mod hot;
 mod index;
 mod lazy;
 mod made_with;
