@@ -160,6 +160,7 @@ class PreflightTest {
             folder.start(Target.APACHE);
             // The half message is checked, the timers are delivered, what was popped is there again. Brokers ask producers of
             // the group that they have heard of: this one sends a transaction of its own.
+            awaitRoute(folder, TOPIC);
             Thread checked = new Thread(() -> transactions(folder, 1, LocalTransactionState.COMMIT_MESSAGE, 200_000));
             checked.start();
             awaitMessages(folder, TOPIC, 4);
@@ -198,7 +199,11 @@ class PreflightTest {
         TopicConfig config = new TopicConfig(name, 1, 1, 6);
         config.setAttributes(attributes);
         folder.admin().createAndUpdateTopicConfig(folder.broker.address(), config);
-        Env.await("route of " + name, Duration.ofSeconds(60), () -> folder.admin().examineTopicRouteInfo(name) != null);
+        awaitRoute(folder, name);
+    }
+
+    private static void awaitRoute(Folder folder, String topic) {
+        Env.await("route of " + topic, Duration.ofSeconds(60), () -> folder.admin().examineTopicRouteInfo(topic) != null);
     }
 
     private static void send(Folder folder, String topic, int count, long delayMs) throws Exception {
