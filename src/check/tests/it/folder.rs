@@ -210,7 +210,8 @@ pub fn files(root: &Path) -> Vec<String> {
 pub fn messages(store: &Store) -> BTreeMap<(String, i32, i64), Vec<u8>> {
     let limits = PullLimits { max_messages: 32, max_bytes: 1 << 20 };
     let mut out = BTreeMap::new();
-    for queue in store.queues() {
+    for (topic, queue) in store.queue_names().unwrap() {
+        let queue = store.queue(&topic, queue);
         let mut offset = store.min_offset(&queue).max(0);
         while offset < queue.max_offset() {
             let mut slices = Vec::new();
