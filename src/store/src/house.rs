@@ -111,8 +111,8 @@ impl Core {
 
     fn own_part(&self, now: &Checkpoint, mark: FlushMark, queues: bool) -> Result<Own, FlushError> {
         let (no_queues, no_batch_queues) = match now.own {
-            // Queue files come and go with their syncs.
-            Some(own) if !queues => (own.no_queues, own.no_batch_queues),
+            // Queue files come and go with their syncs, and with the cuts of a sweep.
+            Some(own) if !queues || self.opening.sweeping() => (own.no_queues, own.no_batch_queues),
             _ => {
                 let any = |root| self.check(load::any_file(root, 2), "list consume queues");
                 (!any(&self.files.root)?, !any(&self.files.batch_root)?)

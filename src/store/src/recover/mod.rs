@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering;
 use oxmq_base::clock::SharedClock;
 
 use crate::checkpoint::CheckpointFile;
-use crate::commitlog::{Dirs, Log, LogEnd};
+use crate::commitlog::{Dirs, Log, LogEnd, is_full};
 use crate::core::{Core, FlushMark};
 use crate::error::{FlushError, OpenError, RecoverError, open_io, recover_io};
 use crate::format::checkpoint::Own;
@@ -248,6 +248,18 @@ impl Unrecovered {
         if let Some(index) = &index {
             // It does not vouch for files that are made anew.
             checkpoint.now.index_ts = checkpoint.now.index_ts.min(index.full_ts());
+        }
+        if plan.sweep
+            && !plan.anew
+            && let Some(own) = &mut checkpoint.now.own
+        {
+            // Cutting may leave no queue at all. After a crash in the middle that must not look as if somebody had removed
+            // them: what was deleted would come back from the log.
+            (own.no_queues, own.no_batch_queues) = (true, true);
+            match checkpoint.save() {
+                Err(e) if is_full(&e) => tracing::warn!(error = %e, "write the checkpoint"),
+                other => other.map_err(recover_io("write", options.file("checkpoint")))?,
+            }
         }
         let parts = Parts { options, clock, folder, checkpoint, queue_files, opening, queues, log, index };
         let core = build(parts, found.log);
