@@ -366,6 +366,10 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.begin(Op::SyncDir, dir)?;
+        if state.plane.is_outside(dir) {
+            // There already before the seed.
+            return Ok(());
+        }
         if state.is(Mutant::SkipDirSync) {
             return state.plane.find(dir).map(drop);
         }

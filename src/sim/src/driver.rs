@@ -13,7 +13,7 @@ use crate::model::{Broken, End, Model};
 use crate::mutant::Mutant;
 use crate::rng::Rng;
 use crate::seed::{Config, Plan, Report};
-use crate::steps::config_version;
+use crate::steps::{BATCHES, config_version};
 
 /// Operations of a seed, at least.
 pub const STEPS_MIN: usize = 200;
@@ -73,11 +73,16 @@ impl<'a> Sim<'a> {
         }
     }
 
-    fn options(&self) -> StoreOptions {
+    pub(crate) fn options(&self) -> StoreOptions {
         let plan = &self.plan;
         let mut options = StoreOptions::new(&self.root);
         options.commitlog_file_bytes = plan.log_file_bytes;
         options.queue_file_bytes = plan.queue_units * 20;
+        options.batch_queue_file_bytes = plan.queue_units * 46;
+        options.append_property_crc = plan.property_crc;
+        if plan.two_folders {
+            options.commitlog_more = vec![self.root.join("more/commitlog")];
+        }
         options.flush_mode = if plan.sync { FlushMode::Sync } else { FlushMode::Async };
         options.read_uncommitted = self.config.mutant == Some(Mutant::ReadAhead);
         options.sweep_inline_max = plan.sweep_inline_max;
@@ -162,7 +167,9 @@ impl<'a> Sim<'a> {
             self.disk.set_recovering(true);
             let before = self.disk.counts().1;
             let opened = open(self.options(), self.clock.clone());
-            let result = opened.map_err(text).and_then(|opened| opened.recover().map_err(text));
+            let result = opened
+                .map_err(text)
+                .and_then(|opened| opened.with_batch_topics(vec![BATCHES.into()]).recover().map_err(text));
             self.disk.set_recovering(false);
             if !self.disk.is_dead() {
                 self.disk.crash_in(None);

@@ -28,6 +28,8 @@ pub struct Content {
     pub tag: String,
     /// The store adds `__CRC32#` to the properties.
     pub crc: bool,
+    /// For a batch queue: how many messages the record holds.
+    pub inner: Option<u16>,
 }
 
 /// A message that was sent.
@@ -136,10 +138,34 @@ pub fn same(key: &Key, sent: &Sent, record: &[u8]) -> Result<(), Broken> {
 }
 
 fn same_properties(content: &Content, found: &[u8]) -> bool {
-    let sent = content.properties.as_slice();
-    match content.crc {
-        true => found.strip_prefix(sent).is_some_and(|rest| rest.starts_with(b"__CRC32#\x01")),
-        false => found == sent,
+    let mut expected = content.properties.clone();
+    let rest = found.strip_prefix(expected.as_slice()).unwrap_or_default();
+    let added: &[&str] = match (content.inner.is_some(), content.crc) {
+        (false, false) => &[],
+        (true, false) => &["INNER_NUM\x01", "INNER_BASE\x01"],
+        (false, true) => &["__CRC32#\x01"],
+        (true, true) => &["INNER_NUM\x01", "INNER_BASE\x01", "__CRC32#\x01"],
+    };
+    // Each value ends where the next name begins; what the numbers are is checked by offsets and CRC.
+    let mut values = rest.split_inclusive(|b| *b == 2);
+    for name in added {
+        match values.next().filter(|v| v.starts_with(name.as_bytes())) {
+            Some(value) => expected.extend_from_slice(value),
+            None => return false,
+        }
+    }
+    expected == found
+}
+
+impl QueueModel {
+    /// Offset of the message behind the first `n` records.
+    pub fn base(&self, n: usize) -> i64 {
+        self.sent[..n].iter().map(|s| i64::from(s.content.inner.unwrap_or(1))).sum()
+    }
+
+    /// The offset that the next message gets.
+    pub fn next(&self) -> i64 {
+        self.base(self.sent.len())
     }
 }
 
@@ -161,13 +187,14 @@ impl Model {
         self.queues.values().map(|q| q.sent.len()).sum()
     }
 
-    /// Reads on a running store: what is read must be what was sent there. `sync`: what was read must stay.
-    pub fn read(&mut self, store: &Store, key: &Key, offset: i64, sync: bool) -> Result<(), Broken> {
+    /// Reads on a running store, from the `nth` record of a queue on: what is read must be what was sent there. `sync`: what
+    /// was read must stay.
+    pub fn read(&mut self, store: &Store, key: &Key, nth: usize, sync: bool) -> Result<(), Broken> {
         let Some(queue) = store.find_queue(&key.0, key.1) else { return Ok(()) };
         let Some(model) = self.queues.get_mut(key) else { return Ok(()) };
-        let (_, records) = pull(store, &queue, offset);
+        let (_, records) = pull(store, &queue, model.base(nth.min(model.sent.len())));
         for (i, record) in records.iter().enumerate() {
-            let at = offset as usize + i;
+            let at = nth + i;
             let Some(sent) = model.sent.get_mut(at) else {
                 return Err(format!("{key:?}: a reader is shown offset {at}, which nobody sent"));
             };
@@ -224,7 +251,7 @@ impl Model {
                 ));
             }
             if which(key) {
-                self.found += check_queue(store, key, &model.sent, min_phy)?;
+                self.found += check_queue(store, key, model, min_phy)?;
             }
         }
         let names = store.queue_names().map_err(|e| format!("list queues: {e}"))?;
@@ -254,53 +281,48 @@ impl Model {
     }
 }
 
-/// The queue has exactly `sent`, but for what expired. Answers how many it compared.
-fn check_queue(store: &Store, key: &Key, sent: &[Sent], min_phy: u64) -> Result<u64, Broken> {
+/// The queue has exactly what was sent, but for what expired. Answers how many records it compared.
+fn check_queue(store: &Store, key: &Key, model: &QueueModel, min_phy: u64) -> Result<u64, Broken> {
     let wrong = |what: String| Err(format!("{key:?}: {what}"));
+    let sent = &model.sent;
     let Some(queue) = store.find_queue(&key.0, key.1) else {
         return if sent.is_empty() { Ok(0) } else { wrong(format!("{} messages and no queue", sent.len())) };
     };
     let max = queue.max_offset();
-    if max != sent.len() as i64 {
-        return wrong(format!("max offset is {max}, {} messages are in the log", sent.len()));
+    if max != model.next() {
+        return wrong(format!("max offset is {max}, {} messages are in the log", model.next()));
     }
     if sent.is_empty() {
         return Ok(0);
     }
-    let first = sent.iter().position(|s| s.at.phy >= min_phy).unwrap_or(sent.len()) as i64;
+    let first = sent.iter().position(|s| s.at.phy >= min_phy).unwrap_or(sent.len());
     let min = store.min_offset(&queue);
-    if min != first {
+    if min != model.base(first) {
         return wrong(format!(
-            "min offset is {min}, the first message in the log (from {min_phy}) is {first}"
+            "min offset is {min}, the first message in the log (from {min_phy}) is {}",
+            model.base(first)
         ));
     }
-    for (at, sent) in (min..max).zip(&sent[min as usize..]) {
+    for (at, sent) in (min..max).zip(&sent[first..]).filter(|_| !queue.is_batch()) {
         let unit = store.locate(&queue, at);
         let expected = Some((sent.at.phy, sent.at.size, sent.tags_code()));
         if unit != expected {
             return wrong(format!("offset {at}: the unit is {unit:?}, its record's would be {expected:?}"));
         }
     }
-    let mut at = min;
-    while at < max {
+    let mut nth = first;
+    while nth < sent.len() {
+        let at = model.base(nth);
         let (next, records) = pull(store, &queue, at);
-        if records.is_empty() || next != at + records.len() as i64 {
+        if records.is_empty() || nth + records.len() > sent.len() || next != model.base(nth + records.len()) {
             let got = records.iter().filter_map(|r| RecordView::parse(r).ok()).map(|r| r.queue_offset());
             let got: Vec<_> = got.collect();
             return wrong(format!("a pull at {at} gives {got:?} and goes on at {next}"));
         }
         for record in &records {
-            let sent = &sent[at as usize];
-            same(key, sent, record).map_err(|e| format!("{key:?}: offset {at}: {e}"))?;
-            let unit = store.locate(&queue, at);
-            let expected = Some((sent.at.phy, sent.at.size, sent.tags_code()));
-            if unit != expected {
-                return wrong(format!(
-                    "offset {at}: the unit is {unit:?}, its record's would be {expected:?}"
-                ));
-            }
-            at += 1;
+            same(key, &sent[nth], record).map_err(|e| format!("{key:?}: offset {}: {e}", model.base(nth)))?;
+            nth += 1;
         }
     }
-    Ok((max - min) as u64)
+    Ok((sent.len() - first) as u64)
 }

@@ -209,6 +209,11 @@ impl Plane {
         below.iter().map(|n| n.to_str().ok_or_else(|| other(path, "is no text"))).collect()
     }
 
+    /// True for what lies not in the folder: nothing there is ever lost.
+    pub fn is_outside(&self, path: &Path) -> bool {
+        !path.starts_with(&self.root)
+    }
+
     fn find_names(&self, names: &[&str]) -> Option<Node> {
         let mut node = Node::Dir(ROOT);
         for name in names {
