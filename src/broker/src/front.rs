@@ -26,6 +26,11 @@ impl Service for Front {
         pull::resume(&self.0, token, out);
     }
 
+    /// A log file that has expired takes its space until nobody reads it.
+    fn wants_back(&self) -> bool {
+        self.0.store.pinned_files() > 0
+    }
+
     fn opened(&self, conn: &Conn) {
         self.0.connections.opened(conn);
     }

@@ -274,6 +274,7 @@ impl Client {
                 inner.config.sweep_interval,
                 inner.stop.subscribe(),
                 None,
+                || false,
             ));
         }
         let conn = Connection::new(peer, local, 0, inner.registry.now_ms());

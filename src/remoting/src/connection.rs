@@ -40,6 +40,8 @@ pub struct Connection {
     pub(crate) active_ms: AtomicU64,
     /// Coarse monotonic milliseconds since which a write makes no progress; 0 = no write waits.
     pub(crate) stalled_ms: AtomicU64,
+    /// Coarse monotonic milliseconds since which the present answers are written, however slowly; 0 = no write waits.
+    pub(crate) writing_ms: AtomicU64,
 }
 
 /// Frames queued by [`Connection::send`], not yet in the outbox.
@@ -66,6 +68,7 @@ impl Connection {
             in_flight: Mutex::default(),
             active_ms: AtomicU64::new(now_ms),
             stalled_ms: AtomicU64::new(0),
+            writing_ms: AtomicU64::new(0),
         })
     }
 

@@ -297,6 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameTask<S> {
             match written {
                 Poll::Ready(Ok(0)) if self.out.is_empty() => {
                     self.conn.stalled_ms.store(0, Ordering::Relaxed);
+                    self.conn.writing_ms.store(0, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -312,8 +313,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameTask<S> {
                     if !self.conn.is_open() {
                         return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                     }
-                    if self.conn.stalled_ms.load(Ordering::Relaxed) == 0 {
-                        self.conn.stalled_ms.store(self.registry.now_ms(), Ordering::Relaxed);
+                    for since in [&self.conn.stalled_ms, &self.conn.writing_ms] {
+                        if since.load(Ordering::Relaxed) == 0 {
+                            since.store(self.registry.now_ms(), Ordering::Relaxed);
+                        }
                     }
                     return Poll::Pending;
                 }

@@ -117,15 +117,23 @@ impl Registry {
         }
     }
 
-    /// Closes what is idle or stalled. Called about once a second.
-    pub fn sweep(&self) {
+    /// Closes what is idle or stalled; when what answers hold is wanted back, also what is slow. Called about once a second.
+    pub fn sweep(&self, wanted_back: bool) {
         let now = self.clock.mono_ms().max(1);
         self.now_ms.store(now, Ordering::Relaxed);
         let (idle, stall) = (self.idle.as_millis() as u64, self.stall.as_millis() as u64);
         for conn in self.table.lock().values() {
             let stalled = conn.stalled_ms.load(Ordering::Relaxed);
+            let writing = conn.writing_ms.load(Ordering::Relaxed);
             if stalled != 0 && now.saturating_sub(stalled) > stall {
                 tracing::warn!(peer = %conn.peer(), stall_ms = stall, "closing connection: the peer doesn't read");
+                conn.close();
+            } else if wanted_back && writing != 0 && now.saturating_sub(writing) > stall {
+                tracing::warn!(
+                    peer = %conn.peer(),
+                    stall_ms = stall,
+                    "closing connection: the peer reads too slowly, and what it reads has expired"
+                );
                 conn.close();
             } else if now.saturating_sub(conn.active_ms.load(Ordering::Relaxed)) > idle {
                 tracing::debug!(peer = %conn.peer(), idle_ms = idle, "closing idle connection");

@@ -47,6 +47,12 @@ pub trait Service: Send + Sync + 'static {
         let _ = (conn, token, out);
     }
 
+    /// Whether payloads that were pushed to outboxes are wanted back: while they are, who takes longer than the stall limit to
+    /// read what was answered in one turn loses its connection. Asked about once a second.
+    fn wants_back(&self) -> bool {
+        false
+    }
+
     /// Before the connection's first request.
     fn opened(&self, conn: &Conn) {
         let _ = conn;
@@ -148,7 +154,10 @@ pub fn serve(config: ServerConfig, service: Arc<dyn Service>) -> io::Result<Serv
     let (stop, stopped) = watch::channel(false);
     let mut addrs = Vec::new();
     let tls = Some(shared.tls.clone());
-    let mut tasks = vec![tokio::spawn(sweep(registry.clone(), config.sweep_interval, stopped.clone(), tls))];
+    let service = Arc::clone(&shared.service);
+    let wanted_back = move || service.wants_back();
+    let swept = sweep(registry.clone(), config.sweep_interval, stopped.clone(), tls, wanted_back);
+    let mut tasks = vec![tokio::spawn(swept)];
     for (listener, port_tag) in config.listeners {
         addrs.push(listener.local_addr()?);
         let listener = TcpListener::from_std(listener)?;
@@ -184,13 +193,14 @@ pub(crate) async fn sweep(
     interval: Duration,
     mut stopped: watch::Receiver<bool>,
     tls: Option<Tls>,
+    wanted_back: impl Fn() -> bool,
 ) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                registry.sweep();
+                registry.sweep(wanted_back());
                 if let Some(tls) = &tls {
                     tls.reload_if_changed();
                 }

@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 
+use oxmq_base::clock::ManualClock;
+use oxmq_broker::BrokerOptions;
 use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
 use oxmq_protocol::frame::{self, Head, HeaderView, SerializeType};
 
@@ -98,4 +101,67 @@ async fn a_queue_that_cannot_be_read_is_waited_for() {
     assert!(read <= 2, "read {read} times");
     std::fs::OpenOptions::new().write(true).open(&file).unwrap().write_all(&units).unwrap();
     assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["m0", "m1", "m2"]);
+}
+
+/// Whoever does not read what has expired meanwhile loses the connection after 30 s, and the file's space is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_gives_expired_files_back() {
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let settings = crate::setup::settings(folder.path());
+    let options =
+        BrokerOptions { settings, serialize: SerializeType::Json, config_file: None, clock: clock.clone() };
+    let running = oxmq_broker::start(options).await.unwrap();
+    let broker = Fixture {
+        remote: crate::setup::client(),
+        addr: running.addrs()[0].to_string(),
+        fast_addr: running.addrs()[1].to_string(),
+        running,
+        folder,
+        pull_flags: 4,
+    };
+    let large = "b".repeat(1 << 20);
+    for _ in 0..12 {
+        assert_eq!(broker.send("TL", 0, &[], &large).await.code, Code::SUCCESS);
+    }
+    // Opened, and its start known: what follows is answered with slices of the log.
+    broker.pull("TL", 0, 0).await;
+    let mut socket = TcpStream::connect(&broker.addr).unwrap();
+    let fields = [
+        ("consumerGroup", "cg"),
+        ("topic", "TL"),
+        ("queueId", "0"),
+        ("queueOffset", "0"),
+        ("maxMsgNums", "32"),
+        ("sysFlag", "4"),
+        ("subscription", "*"),
+    ];
+    for opaque in 0..40 {
+        let head = Head::request(SerializeType::Json, RequestCode::PULL_MESSAGE, opaque, false);
+        let pull = frame::build(&head, |w| fields.iter().for_each(|(k, v)| w.str(k, v)), b"");
+        socket.write_all(&pull).unwrap();
+    }
+    let store = &broker.running.broker().store;
+    // Until the sockets are full, and answers wait that hold the log's first file.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let before = broker.running.broker().figures.totals(0).get_found;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        if before > 1 && before == broker.running.broker().figures.totals(0).get_found {
+            break;
+        }
+        assert!(std::time::Instant::now() < end);
+    }
+    assert!(store.remove_expired(i64::MAX / 2, 2).unwrap().log_files > 0);
+    assert_eq!(store.pinned_files(), 1);
+    while store.pinned_files() > 0 {
+        assert!(std::time::Instant::now() < end, "the file is still held");
+        clock.advance_ms(10_000);
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    // Nothing more comes than what the sockets held.
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let mut rest = Vec::new();
+    let _ = socket.read_to_end(&mut rest);
+    assert!(rest.len() < 40 << 20, "{}", rest.len());
 }

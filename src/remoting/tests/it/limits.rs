@@ -1,6 +1,8 @@
 //! Idle, stalled and too many connections; bounded queues.
 
+use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oxmq_base::clock::ManualClock;
@@ -62,6 +64,37 @@ fn a_peer_that_does_not_read_is_not_read_from_and_then_cut() {
     });
     host.empty();
     assert!(!conn.send(vec![0; 8]));
+}
+
+/// A peer that reads a little now and then keeps its connection, unless what its answers hold is wanted back.
+#[test]
+fn a_slow_peer_is_cut_when_its_answers_are_wanted_back() {
+    let clock = Arc::new(ManualClock::new(0));
+    let host = host_with(|c| {
+        c.clock = clock.clone();
+        c.idle = Duration::from_secs(1 << 30);
+        c.sweep_interval = Duration::from_millis(5);
+    });
+    let mut peer = host.peer();
+    peer.write(&request(LARGE, 1, &[150]));
+    let mut some = vec![0; 5 << 20];
+    peer.stream.read_exact(&mut some).unwrap();
+    let conn = host.echo.conns.lock()[0].clone();
+    for _ in 0..10 {
+        // Beyond the limit together, each step below it.
+        clock.advance_ms(5_000);
+        peer.stream.read_exact(&mut some).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(conn.is_open());
+    }
+    host.echo.wants_back.store(true, Ordering::SeqCst);
+    eventually(|| {
+        clock.advance_ms(5_000);
+        let _ = peer.stream.read_exact(&mut some);
+        std::thread::sleep(Duration::from_millis(10));
+        !conn.is_open()
+    });
+    host.empty();
 }
 
 #[test]

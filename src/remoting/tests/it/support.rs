@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +36,7 @@ pub struct Echo {
     pub opened: AtomicUsize,
     pub closed: AtomicUsize,
     pub conns: Mutex<Vec<Conn>>,
+    pub wants_back: AtomicBool,
 }
 
 pub fn reply(out: &mut Outbox, opaque: i32, body: &[u8]) {
@@ -95,6 +96,10 @@ impl Service for Echo {
 
     fn event(&self, _conn: &Conn, token: u64, out: &mut Outbox) {
         reply(out, 1000 + token as i32, &[]);
+    }
+
+    fn wants_back(&self) -> bool {
+        self.wants_back.load(Ordering::SeqCst)
     }
 
     fn opened(&self, conn: &Conn) {
