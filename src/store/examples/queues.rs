@@ -11,6 +11,8 @@ use oxmq_store::{Draft, PullLimits, Queue, Store, StoreOptions, TagsCode, open};
 
 const TOPICS: usize = 5_000;
 const QUEUES: usize = 50_000;
+/// Bytes of a file of the long log.
+const LONG_FILE: u64 = 40 << 20;
 
 fn main() {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "target/queues".into());
@@ -86,7 +88,7 @@ fn many_queues(folder: &Path) {
 
 fn long_log(folder: &Path, gib: u64) {
     let _ = std::fs::remove_dir_all(folder);
-    let store = start(folder, "empty folder");
+    let store = start(folder, "long log, empty folder");
     let body = vec![b'x'; 1024];
     let queues: Vec<_> = (0..16).map(|i| store.queue("Long", i)).collect();
     let mut i = 0;
@@ -97,9 +99,10 @@ fn long_log(folder: &Path, gib: u64) {
     let bytes = store.written();
     stop(store);
     stop(start(folder, "long log, clean stop"));
-    for what in ["queues gone", "nothing known"] {
+    println!("  {} log files", std::fs::read_dir(folder.join("commitlog")).unwrap().count());
+    for what in ["long log, queues gone", "long log, nothing known"] {
         std::fs::remove_dir_all(folder.join("consumequeue")).unwrap();
-        if what == "nothing known" {
+        if what.ends_with("nothing known") {
             std::fs::write(folder.join("abort"), b"1").unwrap();
             std::fs::remove_file(folder.join("checkpoint")).unwrap();
         }
@@ -118,13 +121,18 @@ fn long_log(folder: &Path, gib: u64) {
     bytes[64..].fill(0);
     std::fs::write(folder.join("checkpoint"), bytes).unwrap();
     std::fs::write(folder.join("abort"), b"1").unwrap();
-    let store = start(folder, "all of the log behind the checkpoint, queues there");
+    let store = start(folder, "long log, all of it behind the checkpoint, queues there");
     stop(store);
 }
 
 fn start(folder: &Path, what: &str) -> Store {
     let (begin, cpu) = (Instant::now(), cpu_ms());
-    let store = open(StoreOptions::new(folder), Arc::new(SystemClock::new())).unwrap().recover().unwrap();
+    let mut options = StoreOptions::new(folder);
+    if what.starts_with("long log") {
+        // A hundred files.
+        options.commitlog_file_bytes = LONG_FILE;
+    }
+    let store = open(options, Arc::new(SystemClock::new())).unwrap().recover().unwrap();
     let (ms, cpu) = (begin.elapsed().as_secs_f64() * 1e3, cpu_ms() - cpu);
     println!("start, {what}: {ms:.1} ms, CPU {cpu} ms, {:?}", store.recovered());
     store

@@ -8,7 +8,7 @@
 //! A queue whose files are missing or of other lengths is made again from the log when it is opened. While that lasts,
 //! `rebuilding/<topic>/<queue>` says so: what a crash leaves of it is not believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,29 +148,57 @@ impl Core {
             Err(e) if !is_absent(&e) => return Err(e),
             _ => {}
         }
-        let damaged = self.opening.damaged.lock();
-        Ok(!damaged.is_empty() && damaged.contains_key(&(queue.topic().to_owned(), queue.queue_id())))
+        Ok(self.is_marked(queue))
     }
 
     fn load_or_rebuild(&self, queue: &Arc<Queue>) -> io::Result<()> {
-        let key = (queue.topic().to_owned(), queue.queue_id());
-        let noted = self.opening.damaged.lock().get(&key).copied();
-        let next = match noted {
-            Some(next) => next,
-            None if queue.load(&self.files, self.opening.cut, self.opening.as_left)? => {
-                queue.show_all();
-                return Ok(());
-            }
-            None => {
-                let next = queue.salvage_end(&self.files, self.opening.cut);
-                self.opening.mark(&*self.files.disk, key, next)?;
-                next
-            }
-        };
+        if !self.is_marked(queue) && queue.load(&self.files, self.opening.cut, self.opening.as_left)? {
+            queue.show_all();
+            return Ok(());
+        }
+        self.rebuild(std::slice::from_ref(queue))
+    }
+
+    fn is_marked(&self, queue: &Queue) -> bool {
+        let damaged = self.opening.damaged.lock();
+        !damaged.is_empty() && damaged.contains_key(&(queue.topic().to_owned(), queue.queue_id()))
+    }
+
+    /// Makes damaged queues again from the log, in one walk. They are in no table yet, and the `opening` of their topics is
+    /// held.
+    fn rebuild(&self, queues: &[Arc<Queue>]) -> io::Result<()> {
+        let Some(first) = queues.first() else { return Ok(()) };
+        let mut next = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let key = (queue.topic().to_owned(), queue.queue_id());
+            let noted = self.opening.damaged.lock().get(&key).copied();
+            next.push(match noted {
+                Some(next) => next,
+                None => {
+                    let next = queue.salvage_end(&self.files, self.opening.cut);
+                    self.opening.mark(&*self.files.disk, key, next)?;
+                    next
+                }
+            });
+            queue.drop_files(&self.files)?;
+        }
         let (from, to) = (self.log.min_phy(), self.opening.dispatched.load(Ordering::Acquire));
-        tracing::warn!(?queue, from, to, "a consume queue is damaged: made again from the log");
-        queue.drop_files(&self.files)?;
-        let units = self.dispatch_to(queue, from, to)?;
+        tracing::warn!(
+            ?first,
+            queues = queues.len(),
+            from,
+            to,
+            "damaged consume queues are made again from the log"
+        );
+        let units = self.dispatch_to(queues, from, to)?;
+        for (queue, next) in queues.iter().zip(next) {
+            self.finish_rebuild(queue, next)?;
+        }
+        tracing::warn!(?first, queues = queues.len(), units, "the damaged consume queues are made again");
+        Ok(())
+    }
+
+    fn finish_rebuild(&self, queue: &Arc<Queue>, next: i64) -> io::Result<()> {
         if !queue.is_batch() && queue.next_offset() < next {
             // Its last messages have expired or are damaged; their offsets are not given out again.
             match queue.next_offset() {
@@ -183,7 +211,6 @@ impl Core {
         queue.sync(&self.files)?;
         self.opening.unmark(&*self.files.disk, queue.topic(), Some(queue.queue_id()))?;
         queue.show_all();
-        tracing::warn!(?queue, units, "the consume queue is made again");
         Ok(())
     }
 
@@ -240,46 +267,61 @@ impl Core {
         }
         let _one = self.opening.sweep.lock();
         let mut n = 0u64;
+        let mut damaged = BTreeSet::new();
         for root in [&self.files.root, &self.files.batch_root] {
             for topic in sub_dirs(root)? {
                 for id in self.ids_of(root, &topic)? {
                     if stopped() {
                         return Ok(false);
                     }
-                    self.sweep_queue(&topic, id)?;
+                    if !self.sweep_queue(&topic, id)? {
+                        damaged.insert((topic.clone(), id));
+                    }
                     n += 1;
                 }
             }
         }
-        let damaged: Vec<_> = self.opening.damaged.lock().keys().cloned().collect();
-        for (topic, id) in damaged {
-            self.open_queue(&topic, id, false)?;
-        }
+        damaged.extend(self.opening.damaged.lock().keys().cloned());
+        self.rebuild_all(&damaged)?;
         self.opening.sweeping.store(false, Ordering::Release);
         tracing::info!(queues = n, cut = self.opening.cut, "every consume queue is in line with the log");
         Ok(true)
     }
 
-    fn sweep_queue(&self, topic: &str, id: i32) -> io::Result<()> {
+    /// False when the queue's files are damaged.
+    fn sweep_queue(&self, topic: &str, id: i32) -> io::Result<bool> {
         let _one = self.queues.opening(topic);
         if self.queues.find(topic, id).is_some() {
-            return Ok(());
+            return Ok(true);
         }
         // Not in the table: what nobody needs costs no memory.
         let queue = self.queues.make_passing(topic, id);
         if !queue.storable {
-            return Ok(());
+            return Ok(true);
         }
         let loaded = match std::fs::metadata(self.files.dir(&queue)) {
             Ok(_) => queue.load(&self.files, self.opening.cut, self.opening.as_left),
             // Deleted meanwhile.
-            Err(e) if is_absent(&e) => return Ok(()),
+            Err(e) if is_absent(&e) => return Ok(true),
             Err(e) => Err(e),
         };
         self.files.forget(&queue);
-        if !loaded? {
-            self.open_locked(topic, id, true)?;
+        loaded
+    }
+
+    /// Makes the damaged queues again that nobody has opened meanwhile, all of them in one walk over the log.
+    fn rebuild_all(&self, names: &BTreeSet<(String, i32)>) -> io::Result<()> {
+        let _all = self.queues.opening_all(names.iter().map(|(topic, _)| topic.as_str()));
+        let mut queues = Vec::new();
+        for (topic, id) in names {
+            let queue = self.queues.make(topic, *id);
+            if queue.storable && self.queues.find(topic, *id).is_none() && self.has_files(&queue)? {
+                queues.push(queue);
+            }
         }
+        let made = self.rebuild(&queues);
+        made.inspect_err(|_| queues.iter().for_each(|q| self.files.forget(q)))?;
+        queues.iter().for_each(|q| self.queues.insert(q));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Units made again from records. Java: CommitLog.checkMessageAndReturnSize, CommitLogDispatcherBuildConsumeQueue.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,21 @@ const SAVE_MIN: u64 = 64 << 20;
 /// No queue gets there; its file's position still fits its name.
 const OFFSET_MAX: i64 = 1 << 56;
 
+/// Queues that records are looked through for, by topic.
+struct Only<'a>(HashMap<&'a str, Vec<&'a Arc<Queue>>>);
+
+impl<'a> Only<'a> {
+    fn new(queues: &'a [Arc<Queue>]) -> Self {
+        let mut by_topic: HashMap<_, Vec<_>> = HashMap::new();
+        queues.iter().for_each(|q| by_topic.entry(q.topic()).or_default().push(q));
+        Self(by_topic)
+    }
+
+    fn find(&self, topic: &str, queue_id: i32) -> Option<&'a Arc<Queue>> {
+        self.0.get(topic)?.iter().find(|q| q.queue_id() == queue_id).copied()
+    }
+}
+
 impl Core {
     /// Adds the units that queues lack for the records of `from..end`. Answers how many. With `save`, what is done is
     /// noted in the checkpoint now and then, so that a start after a crash goes on there.
@@ -49,11 +65,12 @@ impl Core {
         Ok(added)
     }
 
-    /// The same for one queue alone, in which nothing is.
-    pub(crate) fn dispatch_to(&self, queue: &Arc<Queue>, from: u64, end: u64) -> io::Result<u64> {
+    /// The same for some queues alone, in which nothing is.
+    pub(crate) fn dispatch_to(&self, queues: &[Arc<Queue>], from: u64, end: u64) -> io::Result<u64> {
         let mut progress = Progress::new(&self.clock);
-        progress.begin("make a damaged consume queue again", from, end);
-        self.walk(from, end, Some(queue), &mut |at| {
+        progress.begin("make damaged consume queues again", from, end);
+        let only = Only::new(queues);
+        self.walk(from, end, Some(&only), &mut |at| {
             progress.at(at);
             Ok(())
         })
@@ -64,7 +81,7 @@ impl Core {
         &self,
         from: u64,
         end: u64,
-        only: Option<&Arc<Queue>>,
+        only: Option<&Only<'_>>,
         each: &mut dyn FnMut(u64) -> io::Result<()>,
     ) -> io::Result<u64> {
         let mut at = from;
@@ -101,7 +118,7 @@ impl Core {
         &self,
         bytes: &[u8],
         base: u64,
-        only: Option<&Arc<Queue>>,
+        only: Option<&Only<'_>>,
         added: &mut u64,
     ) -> io::Result<u64> {
         let mut used = 0;
@@ -121,7 +138,8 @@ impl Core {
                     tags_code: tags_code(&view, &self.options.delay_levels_ms),
                 };
                 let is = |q: &Arc<Queue>| q.topic() == view.topic() && q.queue_id() == view.queue_id();
-                if only.is_some_and(|only| !is(only)) {
+                let chosen = only.and_then(|only| only.find(view.topic(), view.queue_id()));
+                if only.is_some() && chosen.is_none() {
                     self.put_light_queues(&view, unit, only, added)?;
                     used += view.size();
                     continue;
@@ -131,8 +149,8 @@ impl Core {
                     // Its name may be missing among those that recovery was told.
                     self.declare_batch(view.topic(), || self.queues.declare_batch(view.topic()))?;
                 }
-                let queue = match (only, last.take()) {
-                    (Some(only), _) => Arc::clone(only),
+                let queue = match (chosen, last.take()) {
+                    (Some(queue), _) => Arc::clone(queue),
                     (None, Some(q)) if is(&q) => q,
                     _ => {
                         // One that is damaged is made again from what was dispatched.
@@ -163,7 +181,7 @@ impl Core {
         &self,
         view: &RecordView<'_>,
         unit: Unit,
-        only: Option<&Arc<Queue>>,
+        only: Option<&Only<'_>>,
         added: &mut u64,
     ) -> io::Result<()> {
         let both = [names::INNER_MULTI_DISPATCH, names::INNER_MULTI_QUEUE_OFFSET];
@@ -176,11 +194,13 @@ impl Core {
         for (name, offset) in queues.split(',').zip(offsets.split(',')) {
             if let Ok(offset) = offset.parse()
                 && name.starts_with(topic::LMQ_PREFIX)
-                && only.is_none_or(|q| q.topic() == name && q.queue_id() == 0)
             {
                 let queue = match only {
-                    Some(only) => Arc::clone(only),
                     None => self.made(name, 0)?,
+                    Some(only) => match only.find(name, 0) {
+                        Some(queue) => Arc::clone(queue),
+                        None => continue,
+                    },
                 };
                 *added += u64::from(queue.storable && self.put_again(&queue, offset, unit)?);
             }

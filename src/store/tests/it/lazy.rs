@@ -327,3 +327,31 @@ fn a_long_dispatch_is_gone_on_with() {
     }
     assert!(resumed > 3, "{resumed}");
 }
+
+/// Many damaged queues after a crash, some of them marked already, are made again in one walk.
+#[test]
+fn many_damaged_queues_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    many(dir.path(), 40);
+    let clean = tree(&dir.path().join("consumequeue"));
+    for inline in [0, 1000] {
+        for (i, name) in clean.keys().enumerate().filter(|(i, _)| i % 3 > 0) {
+            edit(&dir.path().join("consumequeue").join(name), |b| b.truncate(i + 1));
+        }
+        let marks = dir.path().join("rebuilding/T1");
+        std::fs::create_dir_all(&marks).unwrap();
+        std::fs::write(marks.join("2"), b"3").unwrap();
+        std::fs::write(dir.path().join("abort"), b"1").unwrap();
+        let mut options = small(dir.path());
+        options.sweep_inline_max = inline;
+        let store = start(options);
+        assert_eq!(store.sweeping(), inline == 0);
+        assert_eq!(read_all(&store, &store.queue("T5", 1)).len(), 3);
+        store.housekeep();
+        assert!(!store.sweeping());
+        store.shutdown().unwrap();
+        drop(store);
+        assert_eq!(tree(&dir.path().join("consumequeue")), clean);
+        assert!(tree(&dir.path().join("rebuilding")).is_empty());
+    }
+}
