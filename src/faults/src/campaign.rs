@@ -57,6 +57,8 @@ pub struct Campaign {
     pub setup: Setup,
     pub senders: u32,
     pub began: Instant,
+    /// SERVICE_NOT_AVAILABLE says that a message is not stored: where no sync fails.
+    pub strict: bool,
     /// All loads so far.
     pub all: Ledger,
     runs: u32,
@@ -88,7 +90,14 @@ impl Campaign {
             ],
             under: Vec::new(),
         };
-        Ok(Self { setup, senders: options.senders, began: Instant::now(), all: Ledger::default(), runs: 0 })
+        Ok(Self {
+            setup,
+            senders: options.senders,
+            began: Instant::now(),
+            strict: true,
+            all: Ledger::default(),
+            runs: 0,
+        })
     }
 
     /// Starts the broker; the first time it gets its topic.
@@ -104,7 +113,7 @@ impl Campaign {
     pub async fn load(&mut self, broker: Broker, acked: u64) -> anyhow::Result<Running> {
         let from = load::ends(&self.setup.addr()).await?;
         self.runs += 1;
-        let load = Load::start(&self.setup.addr(), self.runs, self.senders, &from, self.began);
+        let load = Load::start(&self.setup.addr(), self.runs, self.senders, &from, (self.began, self.strict));
         let running = Running { broker, load, from };
         running.until(Duration::from_secs(30), |r| r.acked() >= acked).await;
         Ok(running)

@@ -102,8 +102,17 @@ impl Ext4 {
         std::fs::create_dir_all(dir)?;
         let device = privileged("losetup", &["--find", "--show", text(image)?])?;
         let mut made = Self { device, dir: dir.to_path_buf(), mounted: false };
+        made.one_page_a_request()?;
         made.mount()?;
         Ok(made)
+    }
+
+    /// Linux's loop driver (6.18) takes a write of which the file beneath took only a part for done: fsync says all is well, and
+    /// half of it is gone. No broker can know. With a page a request each is taken or fails as a whole, as on a disk.
+    fn one_page_a_request(&self) -> anyhow::Result<()> {
+        let name = self.device.trim_start_matches("/dev/");
+        let path = format!("/sys/block/{name}/queue/max_sectors_kb");
+        std::fs::write(&path, "4").map_err(|e| Unable(format!("needs {path}: {e}")).into())
     }
 
     fn mount(&mut self) -> anyhow::Result<()> {

@@ -71,6 +71,8 @@ enum Scenario {
     Fsync,
     /// the disk runs full and is freed
     Full,
+    /// no fault: sends a second under SYNC_FLUSH beside the disk's own rate
+    Rate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,7 +84,15 @@ enum ModeArg {
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(&args))
+    runtime.block_on(async {
+        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        // What a scenario has mounted and started is undone as it is dropped.
+        tokio::select! {
+            done = run(&args) => done,
+            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+            _ = term.recv() => Ok(ExitCode::from(143)),
+        }
+    })
 }
 
 async fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -102,6 +112,11 @@ async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut broken, mut lost, mut ran) = (0, 0, 0);
     for scenario in &args.scenarios {
         let begin = Instant::now();
+        if *scenario == Scenario::Rate {
+            scenarios::rate(&options).await?;
+            ran += 1;
+            continue;
+        }
         let modes = match (args.mode, scenario) {
             (_, Scenario::Writeback | Scenario::Fsync) => vec![Mode::Sync],
             (Some(ModeArg::Sync), _) => vec![Mode::Sync],
@@ -171,7 +186,7 @@ async fn cycles(
             let _ = writeln!(file, "{}", done.line);
         }
         if !done.complaints.is_empty() {
-            println!("{}", done.line);
+            println!("{} {}", done.line, if args.expect_loss { "(expected)" } else { "" });
             done.complaints.iter().for_each(|text| println!("  {text}"));
         }
     };
@@ -188,7 +203,7 @@ async fn cycles(
             Scenario::Writeback => scenarios::writeback(options, cycle).await?,
             Scenario::Fsync => scenarios::fsync(options, cycle).await?,
             Scenario::Full => scenarios::full(options, cycle, mode).await?,
-            Scenario::Kill => continue,
+            Scenario::Kill | Scenario::Rate => continue,
         };
         note(&done, false);
     }

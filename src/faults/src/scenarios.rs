@@ -1,5 +1,6 @@
 //! The faults.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::campaign::{Campaign, Dice, Judged, Mode, Options};
 use crate::disk::{Ext4, Tmpfs, Unable};
 use crate::load;
-use crate::server::{Broker, brokers, fresh};
+use crate::server::{Broker, Kind, Namesrv, brokers, fresh};
 
 /// One cycle's outcome, as a line of the results file.
 pub struct Outcome {
@@ -84,6 +85,7 @@ pub async fn power(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<
     let mut dice = Dice::new(options.seed + cycle);
     let mut disk = Ext4::make(&options.work.join("image"), &options.work.join("disk"), 1024, true)?;
     let mut campaign = Campaign::new(options, &disk.dir.join("store"), mode, 16)?;
+    campaign.strict = false;
     let broker = campaign.start().await?;
     let running = campaign.load(broker, dice.roll(100, 800)).await?;
     tokio::time::sleep(Duration::from_millis(dice.roll(500, 2_500))).await;
@@ -110,82 +112,136 @@ pub async fn power(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<
     Ok(done)
 }
 
-/// Write-back fails because the disk beneath runs full; then there is space again. Nothing acknowledged may be lost.
+/// Write-back fails because the disk beneath runs full; then there is space again. Nothing acknowledged may be lost; OxMQ's
+/// broker must say that it takes nothing any more, and serve what is there.
 pub async fn writeback(options: &Options, cycle: u64) -> anyhow::Result<Outcome> {
     let mut dice = Dice::new(options.seed + cycle);
     let beneath = Tmpfs::mount(&options.work.join("beneath"), 256)?;
     let mut disk = Ext4::make(&beneath.dir.join("image"), &options.work.join("disk"), 2048, false)?;
     let mut campaign = Campaign::new(options, &disk.dir.join("store"), Mode::Sync, 64)?;
+    campaign.strict = false;
+    let namesrv = match &options.kind {
+        Kind::Oxmq(program) => Some(Namesrv::start(program, &options.work.join("namesrv"))?),
+        Kind::Apache(_) => None,
+    };
+    campaign.setup.settings.extend(namesrv.iter().map(|n| format!("namesrvAddr={}", n.addr())));
     let broker = campaign.start().await?;
     let running = campaign.load(broker, dice.roll(50, 300)).await?;
     beneath.fill(dice.roll(0, 64) * 4096)?;
     // Until a send is refused, or a while: Apache's broker refuses none.
     running.until(Duration::from_secs(6), |r| r.refused() > 0).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let mut readonly = None;
-    if running.refused() > 0 {
-        let info = brokers(Duration::from_secs(5)).runtime_info(&campaign.setup.addr()).await;
-        readonly = info.ok().map(|table| serde_json::to_string(&table).unwrap_or_default());
-    }
     beneath.empty()?;
     let before = running.acked();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = running.acked() - before;
+    let told = match &namesrv {
+        Some(namesrv) if running.refused() > 0 => {
+            read_only(&campaign.setup.addr(), namesrv, &running.from).await?
+        }
+        _ => Vec::new(),
+    };
+    let refused = running.refused();
     let (ledger, from) = running.kill().await?;
     disk.again().context("mount the disk again")?;
     let (broker, judged) = campaign.judge(ledger, &from).await?;
     broker.kill();
     let mut done = outcome("writeback", Mode::Sync, options, cycle, &judged, false);
     done.line["ackedAfterSpaceCameBack"] = json!(after);
-    if let Some(info) = readonly {
-        done.line["counted"] = json!(info.to_lowercase().contains("poison") || info.contains("readOnly"));
+    done.complaints.extend(told);
+    if namesrv.is_some() {
+        if refused == 0 {
+            done.complaints.push("the fault was not met: no send was refused".into());
+        }
+        if after > 0 {
+            done.complaints.push(format!("{after} were acknowledged after a failed write-back"));
+        }
+        done.complaints.extend(only_14(&judged));
     }
     Ok(done)
 }
 
-/// A sync fails, once or from then on. What is answered afterwards, and what is there after a restart.
+/// What a broker owes after a failed sync: the cause in its figures, no write permission at the nameserver, and reads.
+async fn read_only(addr: &str, namesrv: &Namesrv, from: &BTreeMap<i32, i64>) -> anyhow::Result<Vec<String>> {
+    let mut out = Vec::new();
+    let table = brokers(Duration::from_secs(5)).runtime_info(addr).await?.table;
+    if table.get("storeReadOnlyCause").is_none_or(String::is_empty) {
+        out.push("brokerStatus does not say that the store is read-only, and why".into());
+    }
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while namesrv.writable(load::TOPIC).await? != Some(false) {
+        if Instant::now() > deadline {
+            out.push("the nameserver still tells clients to write".into());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let found = load::drain(addr, from).await?;
+    if found.values().all(|q| q.messages.is_empty()) {
+        out.push("nothing can be read after the failure".into());
+    }
+    Ok(out)
+}
+
+fn only_14(judged: &Judged) -> Option<String> {
+    let other = judged.refusals.iter().find(|(code, _)| **code != 14)?;
+    Some(format!("refused with another code than 14: {other:?}"))
+}
+
+/// A sync fails, once or from then on: the first, the second and so on of each thread in the even cycles, any of the first 300
+/// in the odd ones. What is answered afterwards, and what is there after a restart.
 pub async fn fsync(options: &Options, cycle: u64) -> anyhow::Result<Outcome> {
     let mut dice = Dice::new(options.seed + cycle);
     let store = options.work.join("store");
     fresh(&store)?;
     let mut campaign = Campaign::new(options, &store, Mode::Sync, 16)?;
-    // Set up without faults: what fails is the load's.
+    campaign.strict = false;
+    // Without faults first: a folder, and messages that must stay.
     let broker = campaign.start().await?;
     let running = campaign.load(broker, 20).await?;
     let (ledger, from) = running.kill().await?;
     let (broker, judged) = campaign.judge(ledger, &from).await?;
     broker.kill();
     ensure!(judged.complaints(false).is_empty(), "before the fault: {:?}", judged.complaints(false));
-    let error = if dice.roll(0, 2) == 0 { "EIO" } else { "ENOSPC" };
-    let when = format!("{}{}", dice.roll(20, 300), if dice.roll(0, 2) == 0 { "" } else { "+" });
-    let inject = format!("inject=fsync,fdatasync,msync,syncfs:error={error}:when={when}");
-    campaign.setup.under =
-        ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &inject].map(str::to_owned).to_vec();
-    let broker = match campaign.start().await {
-        Ok(broker) => broker,
+    let step = cycle / 2;
+    let error = if step.is_multiple_of(2) { "EIO" } else { "ENOSPC" };
+    let call = if cycle.is_multiple_of(2) { 1 + step / 4 } else { dice.roll(2, 300) };
+    let when = format!("{call}{}", if (step / 2).is_multiple_of(2) { "" } else { "+" });
+    let inject = format!("inject=fsync,fdatasync,msync,sync_file_range,syncfs:error={error}:when={when}");
+    campaign.setup.under = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", &inject]
+        .map(str::to_owned)
+        .to_vec();
+    let mut failed = false;
+    let mut complaints = Vec::new();
+    let started = match campaign.start().await {
         Err(error) if error.to_string().contains("start strace") => {
             return Err(Unable(format!("needs strace: {error}")).into());
         }
-        Err(error) => return Err(error),
+        // It may refuse to start on such a disk.
+        Err(error) => Err(error),
+        // Its disk may fail before the load begins.
+        Ok(broker) => Ok(campaign.load(broker, 1).await?),
     };
-    let mut running = campaign.load(broker, 1).await?;
-    let failed = running.until(Duration::from_secs(10), |r| r.refused() > 20).await;
-    let alive = running.broker.is_running();
-    let (ledger, from) = running.kill().await?;
-    let said: Vec<String> =
-        ledger.refusals.iter().map(|(code, (n, text))| format!("{n} × {code}: {text}")).collect();
-    let only_14 = ledger.refusals.keys().all(|code| *code == 14);
+    let refused_start = started.is_err();
+    // What was there before the fault too.
+    let mut ledger = std::mem::take(&mut campaign.all);
+    if let Ok(mut running) = started {
+        failed = running.until(Duration::from_secs(8), |r| r.refused() > 20).await;
+        if !running.broker.is_running() {
+            complaints.push("the broker ended".to_owned());
+        }
+        ledger.absorb(running.kill().await?.0);
+    }
     campaign.setup.under.clear();
-    let (broker, judged) = campaign.judge(ledger, &from).await?;
+    let (broker, judged) = campaign.judge(ledger, &BTreeMap::new()).await?;
     broker.kill();
     let mut done = outcome("fsync", Mode::Sync, options, cycle, &judged, false);
     done.line["inject"] = json!(inject);
     done.line["refusedAfter"] = json!(failed);
-    if !alive {
-        done.complaints.push("the broker ended".into());
-    }
-    if failed && !only_14 {
-        done.complaints.push(format!("refused with other codes than 14: {said:?}"));
+    done.line["refusedStart"] = json!(refused_start);
+    done.complaints.extend(complaints);
+    if matches!(options.kind, Kind::Oxmq(_)) {
+        done.complaints.extend(only_14(&judged));
     }
     Ok(done)
 }
@@ -222,4 +278,35 @@ pub async fn full(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<O
         }
     }
     Ok(done)
+}
+
+/// Sends a second under SYNC_FLUSH with so many in flight, beside what the disk does with one write and fdatasync after the
+/// other. On the disk of the work folder.
+pub async fn rate(options: &Options) -> anyhow::Result<()> {
+    use std::io::Write;
+    const FOR: Duration = Duration::from_secs(4);
+    let mut file = std::fs::File::create(options.work.join("bare"))?;
+    let (begin, mut syncs) = (Instant::now(), 0u32);
+    while begin.elapsed() < FOR {
+        file.write_all(&[7; 1024])?;
+        file.sync_data()?;
+        syncs += 1;
+    }
+    let bare = f64::from(syncs) / begin.elapsed().as_secs_f64();
+    println!("rate: the disk: {bare:.0} fdatasync of 1 KiB appended a second");
+    for senders in [1, 16, 256] {
+        let mut one = options.clone();
+        one.senders = senders;
+        let store = one.work.join("store");
+        fresh(&store)?;
+        let mut campaign = Campaign::new(&one, &store, Mode::Sync, 64)?;
+        let broker = campaign.start().await?;
+        let running = campaign.load(broker, u64::from(senders)).await?;
+        let (begin, before) = (Instant::now(), running.acked());
+        tokio::time::sleep(FOR).await;
+        let rate = (running.acked() - before) as f64 / begin.elapsed().as_secs_f64();
+        running.kill().await?;
+        println!("rate: {} SYNC_FLUSH, {senders} in flight: {rate:.0} sends a second", options.kind.name());
+    }
+    Ok(())
 }

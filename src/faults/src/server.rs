@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use oxmq_client::Remote;
 use oxmq_client::broker::Brokers;
+use oxmq_client::nameserver::Nameservers;
 use oxmq_remoting::client::{Client, ClientConfig};
 
 /// Which broker.
@@ -161,6 +162,49 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// OxMQ's nameserver, for what a broker tells of itself; killed when dropped.
+pub struct Namesrv {
+    child: Child,
+    port: u16,
+}
+
+impl Namesrv {
+    pub fn start(program: &Path, work: &Path) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        std::fs::create_dir_all(work)?;
+        let conf = work.join("namesrv.conf");
+        std::fs::write(&conf, format!("listenPort={port}\nbindAddress=127.0.0.1\n"))?;
+        let child = Command::new(program)
+            .args(["namesrv", "-c"])
+            .arg(&conf)
+            .env("HOME", work)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self { child, port })
+    }
+
+    pub fn addr(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Whether clients would send to the topic: the write bit of its route. `None` when it has none.
+    pub async fn writable(&self, topic: &str) -> anyhow::Result<Option<bool>> {
+        let remote =
+            Remote::new(Client::new(ClientConfig::default(), None)).with_timeout(Duration::from_secs(3));
+        let route = Nameservers::new(remote, vec![self.addr()]).route(topic).await?;
+        Ok(route.map(|r| r.queue_datas.iter().any(|q| q.perm & 2 != 0)))
+    }
+}
+
+impl Drop for Namesrv {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
