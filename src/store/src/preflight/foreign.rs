@@ -93,7 +93,7 @@ const FAMILIES: [(&str, &str, &str); 3] = [
     ),
     (
         "trans",
-        "transactions in RocksDB (transRocksDBEnable)",
+        "transactions in RocksDB (transRocksDBEnable with transWriteOriginTransHalfEnable=false)",
         "let Apache's broker settle them, stop it and move that folder away",
     ),
 ];

@@ -73,6 +73,7 @@ class PreflightTest {
         "'configManagerVersion=v2', 'config/rdb holds configuration in RocksDB'",
         "'indexRocksDBEnable=true', 'a RocksDB index'",
         "'timerRocksDBEnable=true', 'a RocksDB timer'",
+        "'transRocksDBEnable=true transWriteOriginTransHalfEnable=false', 'transactions in RocksDB'",
         "'popConsumerKVServiceEnable=true popConsumerKVServiceInit=true', 'kvStore holds POP state'",
         "'enableDLegerCommitLog=true dLegerGroup=g dLegerSelfId=n0 dLegerPeers=n0-127.0.0.1:PORT', 'a DLedger log'",
         "'messageStorePlugIn=org.apache.rocketmq.tieredstore.TieredMessageStore tieredStorageLevel=FORCE "
@@ -97,6 +98,9 @@ class PreflightTest {
                 topic(folder, TOPIC, Map.of());
                 if (settings.contains("timer")) {
                     send(folder, TOPIC, 1, 3_600_000);
+                }
+                if (settings.contains("trans")) {
+                    transactions(folder, 1, LocalTransactionState.UNKNOW, 0);
                 }
                 if (settings.contains("pop")) {
                     pop(folder, 3, 60_000, false);
