@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use oxmq_base::clock::{Clock, SystemClock};
 use oxmq_store::format::checkpoint::{self, Checkpoint};
+use oxmq_store::format::timer::PRECISION_MS;
+use oxmq_store::preflight::{Preflight, PreflightError};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::config::{self, Config};
@@ -134,7 +137,7 @@ pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, Ch
     config.offsets(&queues, &mut report);
     timer::check(root, &log, &mut report);
     checkpoint_fits(&checkpoint, &mut report);
-    foreign(root, &mut report);
+    foreign(root, &dirs, &mut report);
     hand_back(&mut report);
     report.close();
     let below = format!("{}/", report.root);
@@ -229,7 +232,22 @@ fn checkpoint_fits(checkpoint: &Checkpoint, report: &mut Report) {
 }
 
 /// What no default broker keeps, and what no OxMQ reads.
-fn foreign(root: &Path, report: &mut Report) {
+fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
+    let preflight = Preflight {
+        root: root.to_owned(),
+        commitlog: commitlog.to_vec(),
+        dledger: None,
+        timer_precision_ms: PRECISION_MS,
+        accept_pending: true,
+    };
+    match preflight.check(SystemClock::new().wall_ms()) {
+        Ok(pending) if pending.is_none() => {}
+        Ok(pending) => report.add(Kind::Pending, "", None, 1, pending.to_string()),
+        Err(PreflightError::Foreign { found, .. }) => {
+            found.iter().for_each(|f| report.add(Kind::ForeignData, "", None, 1, f.to_string()));
+        }
+        Err(e) => report.add(Kind::Unreadable, "", None, 1, e.to_string()),
+    }
     const KNOWN: &[&str] = &[
         "commitlog",
         "commitlog.cut",

@@ -127,7 +127,9 @@ impl Units {
             let Some(bytes) = self.chunk.get(self.used..).and_then(|b| b.first_chunk::<UNIT>()) else {
                 self.chunk.resize(CHUNK, 0);
                 self.used = 0;
-                let read = self.files.read(self.next as u64 * UNIT as u64, &mut self.chunk)?;
+                // The offset comes from a file: it may be anything.
+                let at = (self.next as u64).saturating_mul(UNIT as u64);
+                let read = self.files.read(at, &mut self.chunk)?;
                 self.chunk.truncate(read);
                 if read < UNIT {
                     return Ok(None);
