@@ -283,6 +283,8 @@ impl Core {
         }
         damaged.extend(self.opening.damaged.lock().keys().cloned());
         self.rebuild_all(&damaged)?;
+        // What a process that was killed had cut or removed may be so in the page cache only, and looks done.
+        self.options.disk.sync_all(&self.options.root)?;
         self.opening.sweeping.store(false, Ordering::Release);
         tracing::info!(queues = n, cut = self.opening.cut, "every consume queue is in line with the log");
         Ok(true)
