@@ -27,6 +27,15 @@ pub struct Faults {
     pub full: usize,
 }
 
+/// How the operations end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// What was not synced may be lost.
+    PowerCut,
+    /// What was done stays, in the page cache.
+    Kill,
+}
+
 /// What an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
@@ -71,7 +80,8 @@ struct State {
     mutant: Option<Mutant>,
     faults: Faults,
     ops: u64,
-    crash_at: Option<u64>,
+    stop_at: Option<(u64, Stop)>,
+    killed: bool,
     image: Option<Image>,
     /// Recovery is under way.
     recovering: bool,
@@ -108,7 +118,8 @@ impl SimDisk {
             mutant,
             faults: Faults::default(),
             ops: 0,
-            crash_at: None,
+            stop_at: None,
+            killed: false,
             image: None,
             recovering: false,
             log_end: 0,
@@ -119,10 +130,15 @@ impl SimDisk {
         })))
     }
 
-    /// The power goes at the `n`th operation from now on.
-    pub fn crash_in(&self, n: Option<u64>) {
+    /// The `n`th operation from now on is the last one.
+    pub fn stop_in(&self, n: Option<u64>, how: Stop) {
         let mut state = self.0.lock();
-        state.crash_at = n.map(|n| state.ops + n.max(1));
+        state.stop_at = n.map(|n| (state.ops + n.max(1), how));
+    }
+
+    /// After a kill the next process starts. Answers whether there was one.
+    pub fn revive(&self) -> bool {
+        std::mem::take(&mut self.0.lock().killed)
     }
 
     /// What fails from now on.
@@ -154,9 +170,10 @@ impl SimDisk {
         state.image.clone().ok_or_else(|| io::Error::other("no image"))
     }
 
-    /// Whether the power has gone.
+    /// Whether the power has gone, or the process was killed.
     pub fn is_dead(&self) -> bool {
-        self.0.lock().image.is_some()
+        let state = self.0.lock();
+        state.killed || state.image.is_some()
     }
 
     /// Operations so far, how many were failed on purpose, and a number that two equal runs have in common.
@@ -176,8 +193,7 @@ impl SimDisk {
 /// The power goes after an operation that was due, and may have gone.
 fn done<T>(mut state: MutexGuard<'_, State>, result: io::Result<T>) -> io::Result<T> {
     let value = result?;
-    if state.crash_at == Some(state.ops) {
-        state.cut()?;
+    if state.stops()? {
         return Err(dead());
     }
     Ok(value)
@@ -202,8 +218,18 @@ impl State {
         Ok(())
     }
 
+    /// True when this operation is the last one: the power goes, or the process is killed.
+    fn stops(&mut self) -> io::Result<bool> {
+        let Some((_, how)) = self.stop_at.filter(|(at, _)| *at == self.ops) else { return Ok(false) };
+        match how {
+            Stop::PowerCut => self.cut()?,
+            Stop::Kill => self.killed = true,
+        }
+        Ok(true)
+    }
+
     fn begin(&mut self, op: Op, path: &Path) -> io::Result<()> {
-        if self.image.is_some() {
+        if self.killed || self.image.is_some() {
             return Err(dead());
         }
         self.ops += 1;
@@ -218,8 +244,10 @@ impl State {
             let mut rng = self.rng.fork();
             self.plane.write_back(&mut rng)?;
         }
-        if self.crash_at == Some(self.ops) && (op.is_sync() || self.rng.chance(1, 2)) {
-            self.cut()?;
+        if self.stop_at.is_some_and(|(at, _)| at == self.ops)
+            && (op.is_sync() || self.rng.chance(1, 2))
+            && self.stops()?
+        {
             return Err(dead());
         }
         if op.takes_space() && self.rng.chance(self.faults.full, 10_000) {
@@ -311,6 +339,7 @@ impl Disk for SimDisk {
     fn synced(&self, path: &Path, from: u64, to: u64) {
         let mut state = self.0.lock();
         if state.image.is_none()
+            && !state.killed
             && let Ok(file) = state.plane.file(path)
             && let Err(error) = state.sync(file, Some((from, to)))
         {

@@ -8,7 +8,7 @@ use oxmq_base::persist;
 use oxmq_store::{FlushMode, Space, Store, StoreOptions, open};
 use parking_lot::Mutex;
 
-use crate::disk::{Faults, SimDisk};
+use crate::disk::{Faults, SimDisk, Stop};
 use crate::model::{Broken, End, Model};
 use crate::mutant::Mutant;
 use crate::rng::Rng;
@@ -128,7 +128,7 @@ impl<'a> Sim<'a> {
     /// The last stop: nothing fails, and the next start finds it clean.
     fn stop_for_good(&mut self, store: Store) -> Result<(), Broken> {
         self.disk.set_faults(Faults::default());
-        self.disk.crash_in(None);
+        self.disk.stop_in(None, Stop::Kill);
         let result = store.shutdown();
         result.map_err(|e| format!("the last stop fails: {e}"))?;
         self.after(&store)?;
@@ -162,7 +162,8 @@ impl<'a> Sim<'a> {
                 _ => self.rng.chance(1, 4),
             };
             let at = (crash && hostile).then(|| self.rng.range(1, 60) as u64);
-            self.disk.crash_in(at);
+            let stop = if self.rng.chance(1, 3) { Stop::Kill } else { Stop::PowerCut };
+            self.disk.stop_in(at, stop);
             self.disk.set_faults(if hostile { self.faults() } else { Faults::default() });
             self.disk.set_recovering(true);
             let before = self.disk.counts().1;
@@ -172,7 +173,7 @@ impl<'a> Sim<'a> {
                 .and_then(|opened| opened.with_batch_topics(vec![BATCHES.into()]).recover().map_err(text));
             self.disk.set_recovering(false);
             if !self.disk.is_dead() {
-                self.disk.crash_in(None);
+                self.disk.stop_in(None, stop);
             }
             let failed = self.disk.counts().1 > before;
             match result {
@@ -193,6 +194,15 @@ impl<'a> Sim<'a> {
                 other => {
                     self.say(|| format!("recovery ended early: {:?}", other.as_ref().map(|_| ()).err()));
                     drop(other);
+                    if self.disk.revive() {
+                        if how == End::Clean {
+                            how = End::Killed;
+                        }
+                        if failed && how == End::Killed {
+                            how = End::KilledAfterFault;
+                        }
+                        continue;
+                    }
                     if self.disk.is_dead() || self.rng.chance(1, 2) {
                         self.report.cuts_in_recovery += 1;
                         self.power_cut()?;
@@ -246,7 +256,12 @@ impl<'a> Sim<'a> {
             // Somewhere, so that now and then it is behind the life's end.
             None => (ending >= 4).then(|| self.rng.range(1, steps * 3) as u64),
         };
-        self.disk.crash_in(crash_at);
+        // A kill behind the life's end is one between two operations.
+        let kill_at = (ending < 2).then(|| self.rng.range(1, steps * 3) as u64);
+        match crash_at {
+            Some(_) => self.disk.stop_in(crash_at, Stop::PowerCut),
+            None => self.disk.stop_in(kill_at, Stop::Kill),
+        }
         self.disk.set_faults(self.faults());
         let faults_before = self.disk.counts().1;
         for _ in 0..steps {
@@ -262,7 +277,7 @@ impl<'a> Sim<'a> {
             }
         }
         let faulty = self.disk.counts().1 > faults_before;
-        if crash_at.is_some() || self.disk.is_dead() {
+        if crash_at.is_some() {
             self.say(|| "power cut".into());
             self.report.power_cuts += 1;
             drop(store);
@@ -271,6 +286,8 @@ impl<'a> Sim<'a> {
         }
         if ending < 2 {
             self.say(|| "kill".into());
+            drop(store);
+            self.disk.revive();
             self.report.kills += 1;
             return Ok(if faulty { End::KilledAfterFault } else { End::Killed });
         }
