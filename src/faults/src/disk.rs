@@ -1,7 +1,8 @@
 //! Disks that can be cut off and filled up: file systems on loop devices and in memory. All of it is undone when dropped.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -48,7 +49,6 @@ impl Tmpfs {
 
     /// Fills it up to so many bytes.
     pub fn fill(&self, leave: u64) -> anyhow::Result<()> {
-        use std::io::Write;
         let mut file = std::fs::File::create(self.dir.join("filler"))?;
         let chunk = vec![0xA5; 256 << 10];
         let mut rest = self.free()?.saturating_sub(leave);
@@ -121,12 +121,20 @@ impl Ext4 {
         Ok(())
     }
 
-    /// The power goes: nothing reaches the disk any more, not even what is under way.
-    pub fn cut(&self) -> anyhow::Result<()> {
+    /// Makes ready to cut the power at a moment's notice.
+    pub fn cutter(&self) -> anyhow::Result<Cutter> {
         // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
-        let program = "import fcntl,os,struct,sys\nfd=os.open(sys.argv[1],os.O_RDONLY)\n\
-                       fcntl.ioctl(fd,0x8004587D,struct.pack('I',2))";
-        privileged("python3", &["-c", program, text(&self.dir)?]).map(drop)
+        let program = "import fcntl,os,struct,sys\nfd=os.open(sys.argv[1],os.O_RDONLY)\nprint('ready',flush=True)\n\
+                       sys.stdin.readline()\nfcntl.ioctl(fd,0x8004587D,struct.pack('I',2))\nprint('cut',flush=True)";
+        let child = Command::new("python3")
+            .args(["-c", program, text(&self.dir)?])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| Unable(format!("needs python3: {e}")))?;
+        let mut cutter = Cutter { child };
+        cutter.expect("ready")?;
+        Ok(cutter)
     }
 
     /// The power is back, or the disk is: what is on it is read anew. Nobody may use it.
@@ -152,5 +160,37 @@ impl Drop for Ext4 {
             unmount(&self.dir);
         }
         let _ = run("losetup", &["--detach", &self.device]);
+    }
+}
+
+/// Cuts a file system's power.
+pub struct Cutter {
+    child: Child,
+}
+
+impl Cutter {
+    fn expect(&mut self, word: &str) -> anyhow::Result<()> {
+        let out = self.child.stdout.as_mut().context("no pipe")?;
+        let mut said = vec![0; word.len() + 1];
+        let read = out.read_exact(&mut said);
+        if read.is_err() || !said.starts_with(word.as_bytes()) {
+            return Err(Unable("needs EXT4_IOC_SHUTDOWN".into()).into());
+        }
+        Ok(())
+    }
+
+    /// The power goes: nothing reaches the disk any more, not even what is under way.
+    pub fn cut(mut self) -> anyhow::Result<()> {
+        self.child.stdin.as_mut().context("no pipe")?.write_all(b"\n")?;
+        self.expect("cut")?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Cutter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -11,6 +11,10 @@ use crate::disk::{Ext4, Tmpfs, Unable};
 use crate::load;
 use crate::server::{Broker, Kind, Namesrv, brokers, fresh};
 
+/// The longest time before a power cut from which ASYNC_FLUSH may lose: flushIntervalCommitLog and a flush, here on a machine
+/// that does much else.
+const ASYNC_WINDOW_MS: u64 = 4_000;
+
 /// One cycle's outcome, as a line of the results file.
 pub struct Outcome {
     pub line: Value,
@@ -80,35 +84,48 @@ pub async fn kill(
     Ok(out)
 }
 
-/// The power goes under load.
+/// The power goes under load. In the even cycles the broker stops at that very moment, as it would. In the odd ones it lives on
+/// for a while over a disk that fails: it must not acknowledge then. What was acknowledged in the milliseconds of the cut
+/// counts for nothing there: ext4 lets a sync that the shutdown meets half-way succeed.
 pub async fn power(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<Outcome> {
     let mut dice = Dice::new(options.seed + cycle);
+    let lives_on = cycle % 2 == 1;
     let mut disk = Ext4::make(&options.work.join("image"), &options.work.join("disk"), 1024, true)?;
     let mut campaign = Campaign::new(options, &disk.dir.join("store"), mode, 16)?;
     campaign.strict = false;
     let broker = campaign.start().await?;
     let running = campaign.load(broker, dice.roll(100, 800)).await?;
-    tokio::time::sleep(Duration::from_millis(dice.roll(500, 2_500))).await;
-    disk.cut()?;
+    let cutter = disk.cutter()?;
+    tokio::time::sleep(Duration::from_millis(dice.roll(300, 2_000))).await;
+    if !lives_on {
+        running.broker.freeze()?;
+    }
+    let cut_from = campaign.began.elapsed().as_millis() as u64;
+    cutter.cut()?;
     let cut_ms = campaign.began.elapsed().as_millis() as u64;
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    let (ledger, from) = running.kill().await?;
-    let late = ledger.acked.iter().filter(|a| a.at_ms > cut_ms + 500).count();
+    if lives_on {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    let (mut ledger, from) = running.kill().await?;
+    let late = ledger.acked.iter().filter(|a| lives_on && a.at_ms > cut_ms + 100).count();
+    if lives_on {
+        ledger.acked.retain(|a| a.at_ms + 1 < cut_from);
+        ledger.seen.clear();
+    }
     disk.again()?;
     let (broker, judged) = campaign.judge(ledger, &from).await?;
     broker.kill();
     let mut done = outcome("power", mode, options, cycle, &judged, mode == Mode::Async);
-    // What was acknowledged more than a second before the cut had been flushed; 500 ms of interval and one flush.
-    let early = judged.verdict.lost.iter().filter(|a| a.at_ms + 1_500 < cut_ms).count();
-    if early > 0 {
-        done.complaints
-            .push(format!("{early} lost messages were acknowledged more than 1.5 s before the power went"));
-    }
-    if mode == Mode::Async && !judged.verdict.lost.is_empty() {
-        // Said aloud: the mode allows it.
-        done.line["allowed"] = json!(true);
-    }
+    let window = judged.verdict.lost.iter().map(|a| cut_ms.saturating_sub(a.at_ms)).max().unwrap_or(0);
+    done.line["lostWindowMs"] = json!(window);
+    done.line["livesOn"] = json!(lives_on);
     done.line["ackedAfterCut"] = json!(late);
+    if window > ASYNC_WINDOW_MS {
+        done.complaints.push(format!("a lost message was acknowledged {window} ms before the power went"));
+    }
+    if late > 0 && mode == Mode::Sync {
+        done.complaints.push(format!("{late} were acknowledged when the disk was gone"));
+    }
     Ok(done)
 }
 
@@ -251,6 +268,17 @@ pub async fn full(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<O
     let mut dice = Dice::new(options.seed + cycle);
     let disk = Tmpfs::mount(&options.work.join("small"), 96)?;
     let mut campaign = Campaign::new(options, &disk.dir.join("store"), mode, 4)?;
+    // Nothing is deleted to make room, and the disk is not too small for the broker's ordinary watermarks.
+    campaign.setup.settings.extend(
+        [
+            "cleanFileForciblyEnable=false",
+            "cleanResourceInterval=2000",
+            "diskMinFreeCleanBytes=0",
+            "diskMinFreeForceBytes=0",
+            "diskMinFreeWriteBytes=0",
+        ]
+        .map(str::to_owned),
+    );
     let broker = campaign.start().await?;
     let running = campaign.load(broker, dice.roll(100, 500)).await?;
     disk.fill(dice.roll(0, 32) * 4096)?;

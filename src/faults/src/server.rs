@@ -143,6 +143,27 @@ impl Broker {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Stops it where it is; returns when none of its threads runs, those aside that are in the kernel.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        let pid = self.child.id();
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::STOP)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let still = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // "pid (name) state …"
+            let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+            matches!(state, None | Some('T' | 't' | 'D' | 'X' | 'Z'))
+        };
+        while !std::fs::read_dir(format!("/proc/{pid}/task"))?.flatten().all(still) {
+            if Instant::now() > deadline {
+                bail!("the broker does not stop");
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.end();
