@@ -11,7 +11,7 @@ use oxmq_check::dump::{self, Cell, DumpError, Item};
 use oxmq_check::{CheckError, IndexLayout, Options, Progress, Report, Severity, Stage};
 
 /// A command line that means nothing (sysexits' EX_USAGE).
-const USAGE: u8 = 64;
+pub const USAGE: u8 = 64;
 /// The folder or thing is not there (EX_NOINPUT).
 const NO_INPUT: u8 = 66;
 /// Rows of a list without `--all`.
@@ -399,6 +399,31 @@ fn lines(item: &Item, indent: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The fields of the JSON are those of docs/check-store.md, and a folder of Apache's is clean in both forms.
+    #[test]
+    fn the_json_is_as_documented() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = root.join("src/store/tests/apache/fixtures/clean");
+        let options = Options { root: folder, ..Options::default() };
+        let report = oxmq_check::check(&options, Progress::none()).expect("a store folder");
+        let json = serde_json::to_value(&report).expect("is written");
+        let text = std::fs::read_to_string(root.join("docs/check-store.md")).expect("is there");
+        let rows: String = text.lines().filter(|l| l.starts_with("| `")).collect();
+        let mut names: Vec<&String> = json.as_object().expect("an object").keys().collect();
+        for part in ["log", "queues", "index", "hand_back"] {
+            names.extend(json[part].as_object().expect("an object").keys());
+        }
+        names.extend(json["queues"]["topics"][0]["queues"][0].as_object().expect("an object").keys());
+        for name in names {
+            assert!(rows.contains(&format!("`{name}`")), "docs/check-store.md lacks {name}");
+        }
+        assert_eq!((&json["exit"], &json["hand_back"]["safe"]), (&0.into(), &true.into()));
+        let shown = tables(&report, true);
+        for part in ["114 records, 0 to 29743", "SCHEDULE_TOPIC_XXXX", "hand back to Apache: yes", "clean"] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+    }
 
     #[test]
     fn times_and_nested_items_are_shown() {

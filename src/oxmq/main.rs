@@ -19,12 +19,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // Their exit codes 1 and 2 speak of the folder.
+    let looks = given.get(1).is_some_and(|role| role == "check-store" || role == "dump");
     let role = match args::parse(given) {
         Ok(cli) => cli.role,
         Err(e) => {
             let _ = e.print();
             return if e.use_stderr() {
-                ExitCode::from(boot::exit::BAD_ARGUMENTS)
+                ExitCode::from(if looks { check_store::USAGE } else { boot::exit::BAD_ARGUMENTS })
             } else {
                 ExitCode::SUCCESS
             };
