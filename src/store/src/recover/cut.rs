@@ -76,28 +76,41 @@ pub(super) fn cut(
 /// One behind the last byte of `from..len` that is not 0; `from` when all are.
 fn last_non_zero(file: &File, from: u64, len: u64) -> io::Result<u64> {
     let mut buf = vec![0u8; 256 * 1024];
-    let mut last = from;
-    let mut at = from;
-    while at < len {
-        // Holes and blocks never written are passed over.
-        at = match next_data(file, at)? {
-            Some(data) => data.max(at),
-            None => break,
-        };
-        let n = buf.len().min((len.saturating_sub(at)) as usize);
-        if n == 0 {
-            break;
+    for (begin, end) in data_ranges(file, from, len)?.into_iter().rev() {
+        let mut to = end;
+        while to > begin {
+            let n = buf.len().min((to - begin) as usize);
+            let at = to - n as u64;
+            file.read_exact_at(&mut buf[..n], at)?;
+            // A sum first: that goes many bytes at a time.
+            if buf[..n].iter().fold(0, |all, b| all | b) != 0
+                && let Some(i) = buf[..n].iter().rposition(|b| *b != 0)
+            {
+                return Ok(at + i as u64 + 1);
+            }
+            to = at;
         }
-        file.read_exact_at(&mut buf[..n], at)?;
-        // A sum first: that goes many bytes at a time.
-        if buf[..n].iter().fold(0, |all, b| all | b) != 0
-            && let Some(i) = buf[..n].iter().rposition(|b| *b != 0)
-        {
-            last = at + i as u64 + 1;
-        }
-        at += n as u64;
     }
-    Ok(last)
+    Ok(from)
+}
+
+/// Where in `from..to` something may have been written, asked for before any of it is read: what is read, and what the
+/// kernel reads ahead, looks written from then on.
+pub(super) fn data_ranges(file: &File, from: u64, to: u64) -> io::Result<Vec<(u64, u64)>> {
+    let mut ranges = Vec::new();
+    let mut at = from;
+    while at < to
+        && let Some(data) = next_data(file, at)?.map(|data| data.max(at)).filter(|data| *data < to)
+    {
+        let hole = match rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(data)) {
+            Ok(hole) if hole > data => hole.min(to),
+            // No such question on this file system.
+            _ => to,
+        };
+        ranges.push((data, hole));
+        at = hole;
+    }
+    Ok(ranges)
 }
 
 /// Beside the folder that the log file lies in.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use oxmq_protocol::message::record::{self, RecordError, RecordHead, RecordView};
 
+use super::cut::data_ranges;
 use super::holes::{Hole, Holes};
 use super::progress::Progress;
 use crate::commitlog::LogEnd;
 use crate::error::{RecoverError, recover_io};
 use crate::format::checkpoint::{Checkpoint, Own};
 use crate::format::name;
-use crate::io::next_data;
 use crate::mapped::MappedFile;
 use crate::options::StoreOptions;
 
@@ -328,26 +328,27 @@ impl Scan<'_> {
             let whole = open.file.whole();
             let bytes = whole.peek(0, len as usize).unwrap_or_default();
             let disk = File::open(&open.path).map_err(recover_io("open", &open.path))?;
-            let mut at = (from - base) as usize;
             // What was never written is not read: most of the last file.
-            while let Some(data) = next_data(&disk, at as u64).map_err(recover_io("read", &open.path))? {
-                at = at.max(data as usize);
-                if at >= bytes.len() {
-                    break;
-                }
-                let stop = (at + (4 << 20)).min(bytes.len());
-                self.progress.at(base + at as u64);
-                while let Some(phy) = next_magic(bytes, at, stop) {
-                    let position = base + phy as u64;
-                    if self.known.at(position).is_none()
-                        && let Ok(record) = RecordView::parse(&bytes[phy..])
-                        && self.wrong(&record, position, true).is_none()
-                    {
-                        return Ok(Some((position, record.store_timestamp())));
+            let ranges = data_ranges(&disk, from - base, len).map_err(recover_io("read", &open.path))?;
+            for (begin, end) in ranges {
+                let (mut at, end) = (begin as usize, (end as usize).min(bytes.len()));
+                // The magic may be the first that was written.
+                at = at.saturating_sub(7).max((from - base) as usize);
+                while at < end {
+                    let stop = (at + (4 << 20)).min(end);
+                    self.progress.at(base + at as u64);
+                    while let Some(phy) = next_magic(bytes, at, stop) {
+                        let position = base + phy as u64;
+                        if self.known.at(position).is_none()
+                            && let Ok(record) = RecordView::parse(&bytes[phy..])
+                            && self.wrong(&record, position, true).is_none()
+                        {
+                            return Ok(Some((position, record.store_timestamp())));
+                        }
+                        at = phy + 1;
                     }
-                    at = phy + 1;
+                    at = stop;
                 }
-                at = stop;
             }
             from = base + len;
         }
@@ -397,7 +398,8 @@ fn next_magic(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
     let mut at = from + 4;
     while at + 4 <= stop {
         // A page of zeros at a time.
-        if let Some(page) = bytes.get(at..at + 4096)
+        if at + 4096 <= stop
+            && let Some(page) = bytes.get(at..at + 4096)
             && page.iter().fold(0, |all, b| all | b) == 0
         {
             at += 4096 - 3;
