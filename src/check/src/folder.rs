@@ -10,6 +10,7 @@ use oxmq_store::preflight::{Preflight, PreflightError};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::config::{self, Config};
+use crate::files;
 use crate::index::{Index, IndexLayout};
 use crate::judge::Judge;
 use crate::log::{self, Log, shown};
@@ -264,9 +265,16 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
         "timerlog",
         "rocksdbstore",
         "quarantine",
+        "rebuilding",
         "compaction",
         "kvStore",
     ];
+    for topic in files::folders(&root.join("rebuilding")).unwrap_or_default() {
+        for mark in std::fs::read_dir(root.join("rebuilding").join(&topic)).into_iter().flatten().flatten() {
+            let name = format!("{topic}/{}", mark.file_name().to_string_lossy());
+            report.add(Kind::QueueRebuilding, name, None, 1, "marked in rebuilding/".to_owned());
+        }
+    }
     let Ok(entries) = std::fs::read_dir(root) else { return };
     let mut names: Vec<_> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

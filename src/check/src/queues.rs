@@ -377,7 +377,8 @@ impl Queues {
         for (i, state) in self.states.iter().enumerate() {
             progress.tell(Stage::Queues, i as u64, total);
             let (min, end) = state.judge(judge, vouched, self.any_files, report);
-            self.ends.insert(i as u32, (min, end));
+            // Units that are still missing are made at the next start: a group may well be where the log's records end.
+            self.ends.insert(i as u32, (min, end.max(state.next.unwrap_or(0))));
             let range = QueueRange {
                 queue: state.queue,
                 batch: state.files.as_ref().is_some_and(|f| f.batch),

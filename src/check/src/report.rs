@@ -90,6 +90,8 @@ kinds! {
         => "the units are added";
     QueueAhead "queue-ahead" Repaired "units point behind the log's end"
         => "the units are cut";
+    QueueRebuilding "queue-rebuilding" Repaired "a queue was being made again when the process ended"
+        => "made again from the log at its first touch";
     QueueUnsure "queue-unsure" Repaired "units differ from the log where the checkpoint does not vouch for them"
         => "they are cut and made again from the log";
     QueueUnitsLost "queue-units-lost" Lasting "records that the checkpoint counts as dispatched have no unit"

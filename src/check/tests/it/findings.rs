@@ -101,6 +101,7 @@ fn of_queues() {
     finds(Clean, |root| write(root, QUEUE, 40, &[0; 20]), &["queue-gap", "queue-units-lost"], 2);
     finds(Clean, |root| write(root, QUEUE, 40, &[0; 8]), &["queue-unit-wrong"], 2);
     finds(Clean, |root| write(root, QUEUE, 59, &[1]), &["queue-unit-wrong"], 2);
+    finds(Clean, |root| write(root, "rebuilding/A/0", 0, b"3"), &["queue-rebuilding"], 1);
     let more = |root: &Path| {
         let last = read(root, "consumequeue/A/0/00000000000000000320");
         write(root, "consumequeue/A/0/00000000000000000320", 160, &last[140..160]);
