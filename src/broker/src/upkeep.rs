@@ -21,6 +21,8 @@ const SAVE_TICK: Duration = Duration::from_secs(1);
 const CLEAN_FIRST: Duration = Duration::from_secs(60);
 /// Between two looks at old files that somebody asks for.
 const CLEAN_ASKED: Duration = Duration::from_secs(1);
+/// Between two while sends are refused because the disk is full: they go on soon after there is space, also in the first minute.
+const CLEAN_FULL: Duration = Duration::from_secs(2);
 
 /// Starts the tasks; each ends when `stopped` says so.
 pub fn start(broker: &Arc<Broker>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
@@ -131,6 +133,7 @@ async fn cleaning(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         tokio::select! {
             _ = ticks.tick() => {}
             () = broker.clean.notified() => {}
+            () = tokio::time::sleep(CLEAN_FULL), if broker.store.refuses_by_space() => {}
             () = told(&mut stopped) => return,
         }
         let (cleaning, stop) = (Arc::clone(&broker), stopped.clone());
