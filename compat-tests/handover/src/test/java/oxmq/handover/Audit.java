@@ -341,7 +341,8 @@ final class Audit {
         }
         for (List<MessageExt> dead : byId(read(List.of("%DLQ%" + Traffic.DEAD_GROUP))).values()) {
             MessageExt m = dead.get(0);
-            if (!Traffic.DEAD.equals(m.getProperty("DLQ_ORIGIN_TOPIC")) || m.getProperty("DLQ_ORIGIN_MESSAGE_ID") == null) {
+            content(m);
+            if (!Traffic.DEAD.equals(m.getProperty("RETRY_TOPIC")) || m.getProperty("ORIGIN_MESSAGE_ID") == null) {
                 throw new AssertionError("dead letter without its origin: " + m);
             }
             twice += again(Ledger.id(m.getBody()), dead, 1);

@@ -37,6 +37,8 @@ public final class ServerProcess {
     public final String name;
     public final int port;
     public final Path dir;
+    /** More options for Apache's servers. */
+    public final List<String> jvmOptions = new ArrayList<>();
     private final Map<String, String> conf = new TreeMap<>();
     private Process process;
 
@@ -97,12 +99,10 @@ public final class ServerProcess {
         } catch (IOException e) {
             throw new IllegalStateException("start " + name + ": " + e, e);
         }
-        Env.await(name + " listens on " + port, Duration.ofSeconds(60), () -> {
-            if (!process.isAlive()) {
-                throw new IllegalStateException(name + " ended with " + process.exitValue() + ":\n" + tail());
-            }
-            return listens(port);
-        });
+        Env.await(name + " listens on " + port, Duration.ofSeconds(120), () -> !process.isAlive() || listens(port));
+        if (!process.isAlive()) {
+            throw new IllegalStateException(name + " ended with " + process.exitValue() + ":\n" + tail());
+        }
         return this;
     }
 
@@ -118,7 +118,9 @@ public final class ServerProcess {
             "-XX:MaxDirectMemorySize=512m", "-Drocketmq.home.dir=" + dir, "-Duser.home=" + dir, "-Djava.net.preferIPv4Stack=true",
             "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
             "--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
-            "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-cp", Env.APACHE_LIB + File.separator + "*",
+            "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED"));
+        command.addAll(jvmOptions);
+        command.addAll(List.of("-cp", Env.APACHE_LIB + File.separator + "*",
             role == Role.NAMESRV ? "org.apache.rocketmq.namesrv.NamesrvStartup" : "org.apache.rocketmq.broker.BrokerStartup",
             "-c", file.toString()));
         return command;

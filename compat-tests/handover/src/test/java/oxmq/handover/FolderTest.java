@@ -1,0 +1,267 @@
+package oxmq.handover;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Env;
+import oxmq.compat.support.Env.Target;
+import oxmq.compat.support.ServerProcess;
+
+/** Single things about a folder that both brokers use. */
+class FolderTest {
+    private interface Body {
+        void run(Folder folder) throws Exception;
+    }
+
+    private static void with(Folder folder, Body body) throws Exception {
+        try {
+            body.run(folder);
+        } catch (Throwable e) {
+            folder.close();
+            throw e;
+        }
+        folder.clean();
+    }
+
+    private static Target other(Target target) {
+        return target == Target.APACHE ? Target.OXMQ : Target.APACHE;
+    }
+
+    /** The lock file's byte 0 is held as Java holds it. */
+    @ParameterizedTest
+    @EnumSource
+    void twoBrokersNeverShareAFolder(Target holder) throws Exception {
+        with(Folder.small(), folder -> {
+            folder.start(holder);
+            Map<String, String> conf = new LinkedHashMap<>();
+            conf.put("brokerClusterName", Cluster.NAME);
+            conf.put("brokerId", "0");
+            conf.put("namesrvAddr", folder.namesrv.address());
+            conf.put("mappedFileSizeCommitLog", String.valueOf(1 << 20));
+            conf.put("storePathRootDir", folder.store.toString());
+            conf.put("storePathCommitLog", folder.store.resolve("commitlog").toString());
+            for (Target second : Target.values()) {
+                ServerProcess intruder = new ServerProcess(second, ServerProcess.Role.BROKER, "broker-b", conf);
+                intruder.jvmOptions.add("-Dtls.server.mode=disabled");
+                String message = "it started";
+                try {
+                    // Ours takes its port first.
+                    intruder.start();
+                    Env.await("its end", java.time.Duration.ofSeconds(60), () -> !intruder.alive());
+                    message = "ended with " + intruder.exitCode() + ": " + intruder.tail();
+                } catch (IllegalStateException | AssertionError e) {
+                    message = String.valueOf(e.getMessage());
+                } finally {
+                    intruder.kill();
+                }
+                assertTrue(message.contains("ended with") && message.toLowerCase().contains("lock"), second + ": " + message);
+                assertEquals(0, fill(folder, "T" + second.ordinal(), 3).get(0).getQueueOffset(), "the first one works on");
+            }
+            folder.stop();
+            folder.start(other(holder));
+            folder.stop();
+        });
+    }
+
+    /** Default sizes; only made and left by Apache's broker. */
+    @Test
+    void aDefaultFolderOpensAndGoesBack() throws Exception {
+        with(Folder.untouched(), folder -> {
+            folder.start(Target.APACHE);
+            folder.stop();
+            folder.start(Target.OXMQ);
+            folder.stop();
+            folder.start(Target.APACHE);
+            fill(folder, "First", 2);
+            folder.stop();
+            folder.start(Target.OXMQ);
+            assertEquals(2, fill(folder, "First", 2).get(0).getQueueOffset());
+            folder.stop();
+            folder.start(Target.APACHE);
+            assertEquals(4, read(folder, "First").size());
+            folder.stop();
+        });
+    }
+
+    /**
+     * The end of the log is torn and the checkpoint is that of before, as a power cut leaves them. Whoever starts cuts
+     * the last record off; its offset goes to the next one, and no unit points at anything else.
+     */
+    @ParameterizedTest
+    @CsvSource({"OXMQ, OXMQ", "OXMQ, APACHE", "APACHE, OXMQ"})
+    void aTornEndIsCutAndStaysCut(Target writer, Target recoverer) throws Exception {
+        with(Folder.small(), folder -> {
+            folder.start(writer);
+            fill(folder, "Torn", 20);
+            fill(folder, "Whole", 20);
+            Path checkpoint = folder.store.resolve("checkpoint");
+            byte[] before = Files.readAllBytes(checkpoint);
+            SendResult torn = fill(folder, "Torn", 1).get(0);
+            folder.broker.kill();
+            Files.write(checkpoint, before);
+            tear(folder, torn);
+            folder.kill();
+
+            folder.start(recoverer);
+            assertEquals(20, end(folder, "Torn"), "after the cut");
+            fill(folder, "Whole", 30);
+            folder.stop();
+            if (recoverer == Target.OXMQ) {
+                assertTrue(Files.exists(folder.store.resolve("commitlog.cut")), "the bytes that were cut are kept");
+            }
+
+            folder.start(other(recoverer));
+            assertEquals(20, end(folder, "Torn"), "on the other side");
+            assertEquals(20, fill(folder, "Torn", 5).get(0).getQueueOffset());
+            List<MessageExt> messages = read(folder, "Torn");
+            assertEquals(25, messages.size());
+            messages.forEach(m -> assertEquals("Torn", m.getTopic()));
+            assertEquals(50, read(folder, "Whole").size());
+            folder.stop();
+            folder.start(recoverer);
+            assertEquals(25, read(folder, "Torn").size());
+            assertEquals(50, read(folder, "Whole").size());
+            folder.stop();
+        });
+    }
+
+    /** What one broker wrote to config/ the other reads and writes again as the same values. */
+    @ParameterizedTest
+    @EnumSource
+    void configurationIsTheSameValues(Target first) throws Exception {
+        with(Folder.small(), folder -> {
+            Plan.Step step = new Plan.Step(1, first, false);
+            Ledger ledger = new Ledger();
+            folder.start(first);
+            try (Traffic traffic = new Traffic(folder, ledger, step, 2)) {
+                traffic.administer();
+                traffic.run();
+                // All that is delayed is delivered, so that no offset moves any more.
+                new Audit(folder, ledger).awaitDelivered(java.time.Duration.ofSeconds(60));
+                traffic.awaitEnds();
+            }
+            folder.stop();
+            Map<String, Object> before = values(folder);
+            folder.start(other(first));
+            folder.stop();
+            kept("", before, values(folder));
+            Map<String, Object> after = values(folder);
+            folder.start(first);
+            folder.stop();
+            kept("", after, values(folder));
+        });
+    }
+
+    /** A file that was cut to nothing is read from its copy. */
+    @ParameterizedTest
+    @EnumSource
+    void aLostFileOfTheConfigurationIsReadFromItsCopy(Target reader) throws Exception {
+        with(Folder.small(), folder -> {
+            folder.start(other(reader));
+            Plan.Step step = new Plan.Step(1, reader, false);
+            try (Traffic traffic = new Traffic(folder, new Ledger(), step, 1)) {
+                traffic.administer();
+            }
+            fill(folder, Traffic.PLAIN, 10);
+            folder.stop();
+            for (String name : List.of("topics.json", "subscriptionGroup.json")) {
+                Path file = folder.store.resolve("config").resolve(name);
+                assertTrue(Files.size(file) > 0 && Files.exists(file.resolveSibling(name + ".bak")), name + " has a copy");
+                Files.write(file, new byte[0]);
+            }
+            folder.start(reader);
+            assertEquals(10, end(folder, Traffic.PLAIN));
+            assertEquals(16, folder.admin().examineSubscriptionGroupConfig(folder.broker.address(), Traffic.ALL_GROUP).getRetryMaxTimes());
+            // Ours writes the file again with its next change, the reference at each stop.
+            folder.stop(reader == Target.OXMQ ? 1 : 0);
+        });
+    }
+
+    // ---- helpers
+
+    private static List<SendResult> fill(Folder folder, String topic, int n) throws Exception {
+        DefaultMQProducer producer = Traffic.configure(new DefaultMQProducer(Env.unique("p")), folder);
+        producer.setSendMsgTimeout(15_000);
+        producer.setDefaultTopicQueueNums(1);
+        producer.start();
+        try {
+            List<SendResult> results = new ArrayList<>();
+            for (int i = 0; i < n; i++) {
+                Ledger.Sent sent = new Ledger.Sent(topic + "-" + i, topic, 1, 0, 300);
+                results.add(producer.send(sent.message, (queues, m, arg) ->
+                    queues.stream().filter(q -> q.getQueueId() == 0).findFirst().orElseThrow(), null));
+            }
+            return results;
+        } finally {
+            producer.shutdown();
+        }
+    }
+
+    private static long end(Folder folder, String topic) throws Exception {
+        return folder.admin().maxOffset(new MessageQueue(topic, Folder.BROKER, 0));
+    }
+
+    private static List<MessageExt> read(Folder folder, String topic) throws Exception {
+        List<MessageExt> all = new ArrayList<>();
+        new Audit(folder, new Ledger()).read(List.of(topic)).values().forEach(all::addAll);
+        return all;
+    }
+
+    /** Zeroes the last bytes of a record, as of one that was written in part. */
+    private static void tear(Folder folder, SendResult result) throws Exception {
+        long position = MessageDecoder.decodeMessageId(result.getOffsetMsgId()).getOffset();
+        long fileSize = 1 << 20;
+        Path file = folder.store.resolve("commitlog").resolve(String.format("%020d", position / fileSize * fileSize));
+        try (RandomAccessFile log = new RandomAccessFile(file.toFile(), "rw")) {
+            log.seek(position % fileSize);
+            int size = log.readInt();
+            assertTrue(size > 300 && size < 1_000, "a record at " + position);
+            log.seek(position % fileSize + size - 200);
+            log.write(new byte[200]);
+        }
+    }
+
+    private static Map<String, Object> values(Folder folder) throws Exception {
+        Map<String, Object> all = new LinkedHashMap<>();
+        for (String name : List.of("topics.json", "subscriptionGroup.json", "consumerOffset.json", "delayOffset.json")) {
+            all.put(name, folder.config(name));
+        }
+        return all;
+    }
+
+    /** Everything that was there is there with the same value; versions may only grow. */
+    @SuppressWarnings("unchecked")
+    private static void kept(String path, Object before, Object now) {
+        if (before instanceof Map && now instanceof Map) {
+            ((Map<String, Object>) before).forEach((key, value) -> kept(path + "/" + key, value, ((Map<String, Object>) now).get(key)));
+        } else if (path.contains("/pullOffsetTable/")) {
+            // The reference writes this table and does not read it.
+            return;
+        } else if (path.contains("/groupTopicMap/") && now != null) {
+            // A set: its order is that of a hash.
+            assertEquals(new HashSet<>((List<Object>) before), new HashSet<>((List<Object>) now), path);
+        } else if (path.contains("/dataVersion/")) {
+            assertTrue((Long) now >= (Long) before, path + " was " + before + ", is " + now);
+        } else {
+            assertEquals(before, now, path);
+        }
+    }
+}
