@@ -29,6 +29,8 @@ import org.apache.rocketmq.store.DefaultMessageStore;
 public final class Golden {
     private static final Map<String, Sizes> CLEAN = new LinkedHashMap<>();
     private static final Map<String, Sizes> HALTED = new LinkedHashMap<>();
+    /** Has one index file, which is made again at once. */
+    private static final String TRIMMED = "crc";
     /** What others make of the cases. */
     private static final List<String> OTHERS = List.of("oxmq", "oxmq-again", "oxmq-went-on", "oxmq-killed",
         "oxmq-recovered");
@@ -36,7 +38,7 @@ public final class Golden {
     // Not fewer entries: Apache names index files by the millisecond, and writes two of one name into one file.
     static {
         CLEAN.put("small", new Sizes(8192, 20 * 16, 46 * 8, 32, 100, false));
-        CLEAN.put("crc", new Sizes(8192, 20 * 16, 46 * 8, 32, 100, true));
+        CLEAN.put("crc", new Sizes(8192, 20 * 16, 46 * 8, 32, 5000, true));
         CLEAN.put("odd", new Sizes(100_003, 20 * 17 + 3, 46 * 5, 7, 211, false));
         CLEAN.put("large", new Sizes(1 << 20, 6_000_000, 13_800_000, 500, 2000, false));
         HALTED.put("halted", new Sizes(8192, 20 * 16, 46 * 8, 32, 100, false));
@@ -107,7 +109,7 @@ public final class Golden {
         Store.dispatched(store);
         Thread.sleep(500);
         store.shutdown();
-        if (!name.equals("small")) {
+        if (!name.equals(TRIMMED)) {
             return;
         }
         File trimmed = new File(dir, name + "-trimmed/apache");
@@ -129,7 +131,7 @@ public final class Golden {
     private static void read(File dir) throws Exception {
         Map<String, Sizes> cases = new LinkedHashMap<>(CLEAN);
         cases.putAll(HALTED);
-        cases.put("small-trimmed", CLEAN.get("small"));
+        cases.put(TRIMMED + "-trimmed", CLEAN.get(TRIMMED));
         List<String> folders = new ArrayList<>();
         for (String name : cases.keySet()) {
             folders.add(name + "/apache");
