@@ -73,7 +73,7 @@ crate::config! {
         disk_min_free_clean_bytes: i64 = 536_870_912, key "diskMinFreeCleanBytes", reload, in 0..=9223372036854775807;
         /// Bytes free below which files are deleted before they expire, if cleanFileForciblyEnable.
         disk_min_free_force_bytes: i64 = 268_435_456, key "diskMinFreeForceBytes", reload, in 0..=9223372036854775807;
-        /// Bytes free below which sends are refused; the log never takes more than that, up to a tenth of the disk.
+        /// Bytes free below which sends are refused, and which the log leaves to others, up to a tenth of the disk.
         disk_min_free_write_bytes: i64 = 67_108_864, key "diskMinFreeWriteBytes", reload, in 0..=9223372036854775807;
         /// In place of diskSpaceCleanForciblyRatio: 0.30 to 0.85.
         disk_space_clean_forcibly_property: Option<String> = None, key "rocketmq.broker.diskSpaceCleanForciblyRatio", reload;
