@@ -188,6 +188,14 @@ async fn cycles(
         if !done.complaints.is_empty() {
             println!("{} {}", done.line, if args.expect_loss { "(expected)" } else { "" });
             done.complaints.iter().for_each(|text| println!("  {text}"));
+            println!(
+                "  again: oxmq-faults {} --mode {} --seed {} --senders {} --cycles {}",
+                format!("{scenario:?}").to_lowercase(),
+                if mode == Mode::Sync { "sync" } else { "async" },
+                options.seed,
+                options.senders,
+                done.line["cycle"].as_u64().unwrap_or(0) + 1
+            );
         }
     };
     if scenario == Scenario::Kill {
