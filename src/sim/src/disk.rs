@@ -233,7 +233,9 @@ impl State {
             return Err(dead());
         }
         self.ops += 1;
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        // What lies outside has another name each time.
+        let known = path.file_name().filter(|_| !self.plane.is_outside(path));
+        let name = known.unwrap_or_default().as_encoded_bytes();
         for byte in [&[op as u8], name].concat() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         }

@@ -227,7 +227,7 @@ impl<'a> Sim<'a> {
         self.disk.set_log_end(store.written());
         let found = persist::load(&self.config_path(), |b| config_version(b).is_some());
         let found = found.map_err(|e| format!("the configuration cannot be read: {e}"))?;
-        self.model.check_config(found.as_deref().and_then(config_version))
+        self.model.check_config(found.as_deref().and_then(config_version), how)
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {

@@ -24,10 +24,12 @@
 //!
 //! # A seed ([`seed`])
 //!
-//! At least 200 operations in at least three lives: messages one by one and in batches to eight queues of
-//! five topics, flushes, housekeeping, retention, a configuration that is saved, a topic that is deleted and made again,
+//! At least 200 operations in at least three lives: messages one by one and in batches to nine queues of
+//! six topics, one of them of batch queues, flushes, housekeeping, retention, a configuration that is saved, a topic that is deleted and made again,
 //! reads, lookups by key; log files of 4 to 16 KiB and queue files of 20 to 60 units, so that both roll over all the time.
-//! Even seeds run under SYNC_FLUSH, odd ones under ASYNC_FLUSH. A life ends by a stop, a kill, or a power cut. Nothing but
+//! Even seeds run under SYNC_FLUSH, odd ones under ASYNC_FLUSH. A life ends by a stop, a
+//! kill, or a power cut; in a part of the seeds properties carry a CRC, the log has two folders, and queues are put in line
+//! in the background. Nothing but
 //! the seed decides: a clock that is set, no threads.
 //!
 //! # What is checked ([`model`])

@@ -268,7 +268,7 @@ impl Model {
     }
 
     /// The version of the configuration that a restart finds.
-    pub fn check_config(&mut self, found: Option<u64>) -> Result<(), Broken> {
+    pub fn check_config(&mut self, found: Option<u64>, end: End) -> Result<(), Broken> {
         let (acked, tried) = self.config;
         let version = found.unwrap_or(0);
         if version != acked && version != tried {
@@ -276,7 +276,10 @@ impl Model {
                 "the configuration has version {version}; {acked} was acknowledged, {tried} was tried"
             ));
         }
-        self.config = (version, version);
+        if end == End::PowerCut {
+            // Else what was not acknowledged may be in the page cache only.
+            self.config = (version, version);
+        }
         Ok(())
     }
 }
