@@ -4,7 +4,7 @@
 //! ```text
 //! golden DIR          writes DIR/CASE/oxmq, oxmq-again, oxmq-went-on, oxmq-killed, oxmq-recovered beside
 //!                     DIR/CASE/apache, and compares
-//! golden --after DIR  compares once more, when Apache's classes have opened and stopped all of them
+//! golden --after DIR  compares once more, when Apache's classes have opened and stopped all of them, and what both answer
 //! ```
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test's other half")]
 
@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use replay::{Case, What, compare, copy_dir, forget_queues};
+use replay::{Case, What, answers, compare, copy_dir, forget_queues};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -78,6 +78,18 @@ fn run(dir: &Path, after: bool) -> ExitCode {
             let verdict = if differences.is_empty() { "as Apache's" } else { "differs" };
             println!("{}/{name}: {verdict}", dir.file_name().unwrap().display());
             differences.iter().for_each(|d| println!("  {d}"));
+        }
+        if after {
+            let lines = std::fs::read_to_string(dir.join("apache.txt")).unwrap();
+            let (store, _) = case.open(&dir.join("oxmq"), i64::from(u32::MAX) * 1000);
+            let differences = answers(&store, &lines);
+            failed |= !differences.is_empty();
+            println!(
+                "{}: {} of our store's answers differ",
+                dir.file_name().unwrap().display(),
+                differences.len()
+            );
+            differences.iter().take(20).for_each(|d| println!("  {d}"));
         }
     }
     ExitCode::from(u8::from(failed))

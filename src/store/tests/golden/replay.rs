@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oxmq_base::clock::ManualClock;
 use oxmq_protocol::message::record::{self, RecordHead};
 use oxmq_protocol::message::{RecordView, batch, names, properties, sysflag};
-use oxmq_store::{Draft, Store, StoreOptions, TagsCode, open};
+use oxmq_store::{Boundary, Draft, Store, StoreOptions, TagsCode, open};
 use serde_json::Value;
 
 /// What Apache keeps beside, and we do not: see [`compare`].
@@ -148,6 +148,41 @@ fn store_times(root: &Path) -> BTreeMap<u64, i64> {
             let view = RecordView::parse(&bytes[at..at + size]).expect("record");
             out.insert(base + at as u64, view.store_timestamp());
             at += size;
+        }
+    }
+    out
+}
+
+/// What our store answers otherwise than Apache's did of its own folder (`lines`): first and last offsets, offsets by time, and
+/// the store times of messages.
+#[allow(dead_code, reason = "only where Apache's classes have read the folder")]
+pub fn answers(store: &Store, lines: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for line in lines.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let number = |at: usize| words[at].parse::<i64>().expect("a number");
+        let queue = || store.queue(words[1], number(2) as i32);
+        let (ours, theirs) = match words[0] {
+            "QUEUE" => {
+                let queue = queue();
+                let ours = [store.min_offset(&queue), queue.max_offset(), store.earliest_store_time(&queue)];
+                (ours.to_vec(), vec![number(3), number(4), number(5)])
+            }
+            // In batch queues Apache's answer depends on where their files begin: LOWER may be the record before, UPPER the
+            // first one of all.
+            "AT" if store.is_batch(words[1]) => continue,
+            "AT" => {
+                let boundary = match words[4] {
+                    "UPPER" => Boundary::Upper,
+                    _ => Boundary::Lower,
+                };
+                (vec![store.search_offset_by_time(&queue(), number(3), boundary)], vec![number(5)])
+            }
+            "BY" => (vec![store.store_time_at(&queue(), number(3))], vec![number(5)]),
+            _ => continue,
+        };
+        if ours != theirs {
+            out.push(format!("{line}: ours {ours:?}"));
         }
     }
     out
