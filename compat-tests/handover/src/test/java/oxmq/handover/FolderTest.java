@@ -16,6 +16,7 @@ import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -56,6 +57,9 @@ class FolderTest {
             conf.put("brokerId", "0");
             conf.put("namesrvAddr", folder.namesrv.address());
             conf.put("mappedFileSizeCommitLog", String.valueOf(1 << 20));
+            conf.put("mappedFileSizeConsumeQueue", "6000");
+            conf.put("maxHashSlotNum", "2000");
+            conf.put("maxIndexNum", "3000");
             conf.put("storePathRootDir", folder.store.toString());
             conf.put("storePathCommitLog", folder.store.resolve("commitlog").toString());
             for (Target second : Target.values()) {
@@ -72,7 +76,9 @@ class FolderTest {
                 } finally {
                     intruder.kill();
                 }
-                assertTrue(message.contains("ended with") && message.toLowerCase().contains("lock"), second + ": " + message);
+                // Apache's broker recovers before it asks for the lock. It may find RocksDB's own lock first: exit code -3.
+                assertTrue(message.contains("ended with") && message.toLowerCase().contains("lock")
+                    || second == Target.APACHE && message.contains("ended with 253"), second + ": " + message);
                 assertEquals(0, fill(folder, "T" + second.ordinal(), 3).get(0).getQueueOffset(), "the first one works on");
             }
             folder.stop();
@@ -145,6 +151,7 @@ class FolderTest {
 
     /** What one broker wrote to config/ the other reads and writes again as the same values. */
     @ParameterizedTest
+    @Tag("full")
     @EnumSource
     void configurationIsTheSameValues(Target first) throws Exception {
         with(Folder.small(), folder -> {
@@ -172,6 +179,7 @@ class FolderTest {
 
     /** A file that was cut to nothing is read from its copy. */
     @ParameterizedTest
+    @Tag("full")
     @EnumSource
     void aLostFileOfTheConfigurationIsReadFromItsCopy(Target reader) throws Exception {
         with(Folder.small(), folder -> {
