@@ -56,43 +56,53 @@ fn run(dir: &Path, after: bool) -> ExitCode {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     cases.retain(|c| c.join("script.json").exists());
     cases.sort();
+    // Side by side, since most of it is waiting for syncs; a trimmed case is made from another one.
+    let (trimmed, whole): (Vec<_>, Vec<_>) =
+        cases.into_iter().partition(|c| c.to_string_lossy().ends_with("-trimmed"));
     let mut failed = false;
-    for dir in cases {
-        let case = Case::load(&dir);
-        for name in ["oxmq", "oxmq-again", "oxmq-went-on", "oxmq-killed", "oxmq-recovered"] {
-            let root = dir.join(name);
-            if !after && !write(&case, name, &root) || after && !root.exists() {
-                continue;
-            }
-            let what = match name {
-                "oxmq-killed" if after => What::Unindexed,
-                _ if after && halted(&dir) => What::Unindexed,
-                _ if after => What::Files,
-                "oxmq-killed" => What::Killed,
-                "oxmq-recovered" => What::Files,
-                _ if halted(&dir) => What::Files,
-                _ => What::Stopped,
-            };
-            let differences = compare(&case.apache(), &root, what);
-            failed |= !differences.is_empty();
-            let verdict = if differences.is_empty() { "as Apache's" } else { "differs" };
-            println!("{}/{name}: {verdict}", dir.file_name().unwrap().display());
-            differences.iter().for_each(|d| println!("  {d}"));
-        }
-        if after {
-            let lines = std::fs::read_to_string(dir.join("apache.txt")).unwrap();
-            let (store, _) = case.open(&dir.join("oxmq"), i64::from(u32::MAX) * 1000);
-            let differences = answers(&store, &lines);
-            failed |= !differences.is_empty();
-            println!(
-                "{}: {} of our store's answers differ",
-                dir.file_name().unwrap().display(),
-                differences.len()
-            );
-            differences.iter().take(20).for_each(|d| println!("  {d}"));
-        }
+    for cases in [whole, trimmed] {
+        std::thread::scope(|scope| {
+            let all: Vec<_> = cases.iter().map(|dir| scope.spawn(|| check(dir, after))).collect();
+            failed |= all.into_iter().fold(false, |failed, one| one.join().unwrap() | failed);
+        });
     }
     ExitCode::from(u8::from(failed))
+}
+
+/// One case. True when something differs.
+fn check(dir: &Path, after: bool) -> bool {
+    let case = Case::load(dir);
+    let mut failed = false;
+    let of = dir.file_name().unwrap().display();
+    for name in ["oxmq", "oxmq-again", "oxmq-went-on", "oxmq-killed", "oxmq-recovered"] {
+        let root = dir.join(name);
+        if !after && !write(&case, name, &root) || after && !root.exists() {
+            continue;
+        }
+        let what = match name {
+            "oxmq-killed" if after => What::Unindexed,
+            _ if after && halted(dir) => What::Unindexed,
+            _ if after => What::Files,
+            "oxmq-killed" => What::Killed,
+            "oxmq-recovered" => What::Files,
+            _ if halted(dir) => What::Files,
+            _ => What::Stopped,
+        };
+        let differences = compare(&case.apache(), &root, what);
+        failed |= !differences.is_empty();
+        let verdict = if differences.is_empty() { "as Apache's" } else { "differs" };
+        println!("{of}/{name}: {verdict}");
+        differences.iter().for_each(|d| println!("  {of}/{name}: {d}"));
+    }
+    if after {
+        let lines = std::fs::read_to_string(dir.join("apache.txt")).unwrap();
+        let (store, _) = case.open(&dir.join("oxmq"), i64::from(u32::MAX) * 1000);
+        let differences = answers(&store, &lines);
+        failed |= !differences.is_empty();
+        println!("{of}: {} of our store's answers differ", differences.len());
+        differences.iter().take(20).for_each(|d| println!("  {of}: {d}"));
+    }
+    failed
 }
 
 /// Apache's process was halted; its classes have stopped the folder meanwhile, so that only the name tells.
