@@ -176,6 +176,11 @@ fn write_config(root: &Path, store: &Store) {
     }
 }
 
+/// A folder in memory where there is one: these tests sync a great deal, and lose no power.
+pub fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Copies a folder.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

@@ -49,7 +49,7 @@ fn harms() -> Vec<Harm> {
     use Harm::*;
     let mut all = vec![Remove, Empty, OneByteLess, OneByteMore, OnePageMore, Zeros, Swap, Foreign, Folder];
     all.extend([Cut(1), Cut(8), ZerosAt(0), ZerosAt(3), ZerosAt(8), ZerosFrom(3), ZerosFrom(10)]);
-    for at in 0..8 {
+    for at in [0, 2, 3, 5, 7] {
         all.push(Flip(at * 2, 5 * at as usize));
     }
     all
@@ -88,7 +88,7 @@ fn origin(stop: Stop) -> &'static Path {
     static KILLED: OnceLock<tempfile::TempDir> = OnceLock::new();
     let cell = if stop == Stop::Clean { &CLEAN } else { &KILLED };
     cell.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = quick_dir();
         make(dir.path(), stop);
         dir
     })
@@ -216,7 +216,7 @@ fn run(stop: Stop, wanted: &[&str]) {
         let other = all.iter().find(|n| *n != name && kind_of(n) == kind_of(name)).unwrap_or(name);
         let other = std::fs::read(origin.join(other)).unwrap();
         for harm in harms() {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = quick_dir();
             copy(origin, dir.path());
             apply(&dir.path().join(name), bytes.clone(), &other, harm);
             tried += 1;
