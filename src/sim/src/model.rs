@@ -271,7 +271,8 @@ impl Model {
     pub fn check_config(&mut self, found: Option<u64>, end: End) -> Result<(), Broken> {
         let (acked, tried) = self.config;
         let version = found.unwrap_or(0);
-        if version != acked && version != tried {
+        // A save that a kill interrupted may be seen, and saved over: any of those tried since may be what the disk has.
+        if !(acked..=tried).contains(&version) {
             return Err(format!(
                 "the configuration has version {version}; {acked} was acknowledged, {tried} was tried"
             ));

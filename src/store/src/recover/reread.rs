@@ -42,7 +42,10 @@ pub(super) fn forget_unwritten(
     for (_, path) in &due {
         let synced = options.disk.open(path, false).and_then(|file| file.sync());
         if let Err(error) = synced {
-            reason.get_or_insert_with(|| format!("sync {}: {error}", path.display()));
+            let text = format!("sync {}: {error}", path.display());
+            // At once: a process that is killed before the caches are dropped must not be the last to know.
+            note(&*options.disk, &options.file("abort"), &text);
+            reason.get_or_insert(text);
         }
     }
     let Some(reason) = reason else { return Ok(()) };

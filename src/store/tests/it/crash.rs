@@ -232,7 +232,9 @@ fn wrong_lengths_and_gaps_in_the_log_refuse_the_start() {
     let error = |options| open(options, clock()).map(|_| ()).unwrap_err().to_string();
     let mut other = small(dir.path());
     other.commitlog_file_bytes = 8192;
-    assert!(error(other).contains("has 4096 bytes, the configured length is 8192: the folder was made with mappedFileSizeCommitLog=4096"));
+    assert!(error(other).contains(
+        "has 4096 bytes, the configured length is 8192: the folder was made with mappedFileSizeCommitLog=4096"
+    ));
     std::fs::write(dir.path().join("commitlog/00000000000000065536"), b"").unwrap();
     check(&start(small(dir.path())), 100);
     std::fs::remove_file(log_file(dir.path(), 4096)).unwrap();
