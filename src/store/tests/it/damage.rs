@@ -101,3 +101,34 @@ proptest! {
         use_it(dir.path());
     }
 }
+
+/// Damage that is older than where a start begins to read: the message is passed over, not handed out as another's.
+#[test]
+fn bytes_that_are_not_the_units_record_are_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    let queue = store.queue("T", 0);
+    let all: Vec<_> = (0..60u8).map(|i| store.append(&queue, &draft(&queue, &[i])).unwrap()).collect();
+    store.shutdown().unwrap();
+    drop(store);
+    let path = dir.path().join(format!("commitlog/{:020}", 0));
+    let mut bytes = std::fs::read(&path).unwrap();
+    // One header zeroed; one record in the place of another of the same size.
+    let at = |i: usize| all[i].phy as usize..all[i].end() as usize;
+    bytes[at(3)][..40].fill(0);
+    let other = bytes[at(8)].to_vec();
+    bytes[at(5)].copy_from_slice(&other);
+    std::fs::write(&path, bytes).unwrap();
+    let store = start(small(dir.path()));
+    assert!(store.recovered().clean);
+    let queue = store.queue("T", 0);
+    let (mut at, mut found) = (0, Vec::new());
+    while at < queue.max_offset() {
+        let (outcome, some) = pull(&store, &queue, at);
+        found.extend(some);
+        assert!(outcome.next_begin_offset > at, "{outcome:?}");
+        at = outcome.next_begin_offset;
+    }
+    let expect: Vec<_> = (0..60u8).filter(|i| ![3, 5].contains(i)).map(|i| (i64::from(i), vec![i])).collect();
+    assert_eq!((found, queue.max_offset()), (expect, 60));
+}
