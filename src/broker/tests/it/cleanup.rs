@@ -110,7 +110,7 @@ async fn a_disk_that_is_nearly_full_takes_no_more() {
         let mut settings = (*shared.settings.load_full()).clone();
         settings.set("diskMinFreeWriteBytes", bytes).unwrap();
         // Whatever else is on the machine's disk.
-        settings.set("diskSpaceWarningLevelRatio", "0.99").unwrap();
+        settings.set("diskSpaceWarningLevelRatio", "99").unwrap();
         shared.cleanup.round(&shared.store, &settings, shared.clock.wall_ms(), &mut |_| true).unwrap()
     };
     round("9223372036854775807");
