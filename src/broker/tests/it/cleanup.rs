@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use oxmq_protocol::code::{RequestCode as RC, ResponseCode as Code};
 
+use oxmq_store::{Level, Moment};
+
 use crate::setup::{Fixture, bodies};
 
 const FILE: u64 = 4096 * 4;
@@ -106,14 +108,14 @@ async fn a_disk_that_is_nearly_full_takes_no_more() {
     let broker = small().await;
     broker.send("TA", 0, &[], "kept").await;
     let shared = broker.running.broker();
-    let round = |bytes: &str| {
-        let mut settings = (*shared.settings.load_full()).clone();
-        settings.set("diskMinFreeWriteBytes", bytes).unwrap();
-        // Whatever else is on the machine's disk.
-        settings.set("diskSpaceWarningLevelRatio", "99").unwrap();
-        shared.cleanup.round(&shared.store, &settings, shared.clock.wall_ms(), &mut |_| true).unwrap()
+    let round = |bytes: u64| {
+        let mut rules = oxmq_broker::services::cleanup::rules(&shared.settings.load());
+        // The part of the machine's disk that others use is not asked.
+        rules.warning = Level { ratio: 1.0, free_bytes: bytes };
+        let at = Moment { wall_ms: shared.clock.wall_ms(), hour: 0, manual: false };
+        shared.store.clean(at, &rules, &mut |_| true).unwrap()
     };
-    round("9223372036854775807");
+    round(i64::MAX as u64);
     let refused = broker.send("TA", 0, &[], "refused").await;
     assert_eq!(refused.code, Code::SERVICE_NOT_AVAILABLE);
     let start = "service not available now. It may be caused by one of the following reasons: the broker's disk is full [CL:";
@@ -122,6 +124,6 @@ async fn a_disk_that_is_nearly_full_takes_no_more() {
         refused.remark.ends_with("], messages are put to the slave, message store has been shut down, etc.")
     );
     assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["kept"]);
-    round("0");
+    round(0);
     assert_eq!(broker.send("TA", 0, &[], "taken").await.number("queueOffset").unwrap(), 1);
 }
