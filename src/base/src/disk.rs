@@ -208,3 +208,22 @@ pub fn write_zeros(file: &File, at: u64, len: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// The names of the folders in `dir`, sorted; none where there is no such folder. Names that are not UTF-8 are left out.
+pub fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

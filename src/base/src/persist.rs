@@ -36,7 +36,8 @@ pub fn save_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     disk.sync_dir(dir)
 }
 
-fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Makes or empties the file and writes `bytes`, which are on the disk when this returns; its name is once its folder is synced.
+pub fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     disk.write(path, bytes)?;
     disk.open(path, false)?.sync()
 }

@@ -41,25 +41,6 @@ pub(crate) fn list(dir: &Path) -> io::Result<(Vec<Named>, Vec<String>)> {
     Ok((files, others))
 }
 
-/// The folders in a folder, sorted.
-pub(crate) fn folders(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(names),
-        other => other?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir()
-            && let Ok(name) = entry.file_name().into_string()
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 /// The length that most files have: the longer one where two are as frequent. 0 without files.
 pub(crate) fn usual_len(lens: impl Iterator<Item = u64>) -> u64 {
     let mut counts = std::collections::BTreeMap::<u64, u64>::new();

@@ -10,7 +10,6 @@ use oxmq_store::preflight::{Preflight, PreflightError};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::config::{self, Config};
-use crate::files;
 use crate::index::{Index, IndexLayout};
 use crate::judge::Judge;
 use crate::log::{self, Log, shown};
@@ -269,7 +268,7 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
         "compaction",
         "kvStore",
     ];
-    for topic in files::folders(&root.join("rebuilding")).unwrap_or_default() {
+    for topic in oxmq_base::disk::sub_dirs(&root.join("rebuilding")).unwrap_or_default() {
         for mark in std::fs::read_dir(root.join("rebuilding").join(&topic)).into_iter().flatten().flatten() {
             let name = format!("{topic}/{}", mark.file_name().to_string_lossy());
             report.add(Kind::QueueRebuilding, name, None, 1, "marked in rebuilding/".to_owned());

@@ -451,7 +451,7 @@ fn number(text: Option<&[u8]>) -> Option<i64> {
 }
 
 fn folders(dir: &Path, report: &mut Report) -> Vec<String> {
-    files::folders(dir).unwrap_or_else(|e| {
+    oxmq_base::disk::sub_dirs(dir).unwrap_or_else(|e| {
         report.add(Kind::Unreadable, shown(dir), None, 1, e.to_string());
         Vec::new()
     })

@@ -56,24 +56,10 @@ pub(crate) fn at(window: &mut Window, base: u64, at: u64) -> At<'_> {
     if view.physical_offset() != (base + at) as i64 {
         return At::Bad(format!("the record says that it lies at {}", view.physical_offset()));
     }
-    match is_torn(&view, at) {
+    match view.is_torn(at as usize) {
         true => At::Bad("parts of the record are missing".to_owned()),
         false => At::Record(view),
     }
-}
-
-/// The CRC covers the body alone. What never got to the disk reads as zeros, a sector at least: in a topic and at the end of
-/// a property string there are none.
-fn is_torn(view: &RecordView<'_>, at: u64) -> bool {
-    const SECTOR: usize = 512;
-    let properties = view.properties();
-    if properties.last().or(view.topic().as_bytes().last()).is_none_or(|b| *b == 0) {
-        return true;
-    }
-    // Sectors that lie in the properties as a whole.
-    let begin = (at + (view.size() - properties.len()) as u64) % SECTOR as u64;
-    let skip = if begin == 0 { 0 } else { SECTOR - begin as usize };
-    view.topic().contains('\0') || properties.get(skip..).is_some_and(|p| p.chunks_exact(SECTOR).any(is_zero))
 }
 
 /// Whether the lengths in a record lead to its end: before so many bytes are read.

@@ -1,3 +1,3 @@
 //! Files that are replaced as a whole: what [`oxmq_base::persist`] offers.
 
-pub use oxmq_base::persist::{load, save, save_on, set_aside, sync_dir};
+pub use oxmq_base::persist::{load, save, save_on, set_aside, sync_dir, write_synced};

@@ -65,6 +65,13 @@ pub const fn store_timestamp_at(sys_flag: i32) -> usize {
     BORN_HOST + born_host_len(sys_flag)
 }
 
+/// Store time of the record that `bytes` begin with, read without looking at the rest of it.
+pub fn store_timestamp(bytes: &[u8]) -> Option<i64> {
+    let flag = bytes.get(SYS_FLAG..)?.first_chunk::<4>()?;
+    let at = store_timestamp_at(i32::from_be_bytes(*flag));
+    Some(i64::from_be_bytes(*bytes.get(at..)?.first_chunk::<8>()?))
+}
+
 /// Offset of `storeHost`.
 pub const fn store_host_at(sys_flag: i32) -> usize {
     store_timestamp_at(sys_flag) + 8
@@ -382,6 +389,20 @@ impl<'a> RecordView<'a> {
             Some(n * 10 + u64::from(digit))
         })?;
         Some((u32::try_from(value).ok()?, self.raw.len() - len))
+    }
+
+    /// Whether parts of the record never got to the disk, of one that begins at byte `at` of its file. The CRC covers the body
+    /// only. What is missing reads as zeros, a sector or more of them; a topic and the end of a property string are none,
+    /// and no property has that many in a sector's place.
+    pub fn is_torn(&self, at: usize) -> bool {
+        const SECTOR: usize = 512;
+        let properties = self.properties();
+        let last = properties.last().or(self.topic().as_bytes().last());
+        let from = at.wrapping_add(self.size() - properties.len()).wrapping_neg() % SECTOR;
+        let empty = |sector: &[u8]| sector.iter().all(|b| *b == 0);
+        last.is_none_or(|b| *b == 0)
+            || self.topic().as_bytes().contains(&0)
+            || properties.get(from..).is_some_and(|p| p.chunks_exact(SECTOR).any(empty))
     }
 
     /// The record's bytes.

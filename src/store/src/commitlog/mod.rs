@@ -212,12 +212,7 @@ impl Log {
 
     /// Store time of the record at `phy`; −1 when there is none. Java: CommitLog.pickupStoreTimestamp.
     pub(crate) fn store_ts(&self, phy: u64, size: u64) -> i64 {
-        let ts = self.with(phy, size, |bytes| {
-            let flag = bytes.get(record::SYS_FLAG..)?.first_chunk::<4>()?;
-            let at = record::store_timestamp_at(i32::from_be_bytes(*flag));
-            Some(i64::from_be_bytes(*bytes.get(at..)?.first_chunk::<8>()?))
-        });
-        ts.flatten().unwrap_or(-1)
+        self.with(phy, size, record::store_timestamp).flatten().unwrap_or(-1)
     }
 
     /// Size of the record at `phy`, checked to be one that begins there and lies below `end`.

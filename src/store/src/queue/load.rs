@@ -29,25 +29,6 @@ pub(crate) fn any_file(dir: &Path, depth: usize) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The names of the folders in `dir`.
-pub(crate) fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir()
-            && let Ok(name) = entry.file_name().into_string()
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 impl Queue {
     /// Reads from disk what units there are, and cuts those whose records end beyond `cut_phy`. False when the files are
     /// damaged: the queue has to be made again from the log.

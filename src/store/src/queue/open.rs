@@ -17,9 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::core::Core;
-use crate::io::Disk;
+use crate::io::{Disk, sub_dirs};
+use crate::persist::write_synced;
 use crate::queue::Queue;
-use crate::queue::load::{any_file, sub_dirs};
+use crate::queue::load::any_file;
 
 /// Fillers more than this in front of a queue's next message are not written for one that was made again.
 const FILL_MAX: i64 = 1 << 20;
@@ -76,8 +77,7 @@ impl Opening {
         let dir = self.marks.join(&key.0);
         let path = dir.join(key.1.to_string());
         disk.create_dir_all(&dir)?;
-        disk.write(&path, next.to_string().as_bytes())?;
-        disk.open(&path, false)?.sync()?;
+        write_synced(disk, &path, next.to_string().as_bytes())?;
         for dir in [Some(&*dir), dir.parent(), self.marks.parent()].into_iter().flatten() {
             disk.sync_dir(dir)?;
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{RecoverError, recover_io};
-use crate::io::next_data;
+use crate::io::{DiskFile, next_data};
 use crate::options::StoreOptions;
 
 type Files = [(u64, PathBuf)];
@@ -144,15 +144,26 @@ fn save_aside(
     options.disk.write(&path, &[])?;
     let out = options.disk.open(&path, false)?;
     out.set_len(to - from)?;
+    copy_data(file, (from, to), &*out, 0)?;
+    out.sync()?;
+    options.disk.sync_dir(&dir)
+}
+
+/// Copies what was written in `from..to` of the file to `out`, where its first byte lies at `out_at`. Zeros that were never
+/// written need no copy.
+pub(super) fn copy_data(
+    file: &File,
+    (from, to): (u64, u64),
+    out: &dyn DiskFile,
+    out_at: u64,
+) -> io::Result<()> {
     let mut buf = vec![0u8; 256 * 1024];
     let mut at = from;
-    // Zeros that were never written need no copy.
     while let Some(data) = next_data(file, at)?.map(|data| data.max(at)).filter(|data| *data < to) {
         let n = buf.len().min((to - data) as usize);
         file.read_exact_at(&mut buf[..n], data)?;
-        out.write_at(data - from, &buf[..n])?;
+        out.write_at(out_at + (data - from), &buf[..n])?;
         at = data + n as u64;
     }
-    out.sync()?;
-    options.disk.sync_dir(&dir)
+    Ok(())
 }

@@ -156,12 +156,7 @@ impl Scan<'_> {
             let file = File::open(path).map_err(recover_io("open", path))?;
             let n = file.read_at(&mut head, 0).map_err(recover_io("read", path))?;
             let ts = match record::head(&head[..n]) {
-                Some(RecordHead::Record { .. }) => {
-                    let word = |at: usize| head.get(at..).and_then(|b| b.first_chunk::<4>());
-                    let flag = word(record::SYS_FLAG).map_or(0, |b| i32::from_be_bytes(*b));
-                    let at = record::store_timestamp_at(flag);
-                    head.get(at..).and_then(|b| b.first_chunk::<8>()).map_or(0, |b| i64::from_be_bytes(*b))
-                }
+                Some(RecordHead::Record { .. }) => record::store_timestamp(&head).unwrap_or(0),
                 _ => continue,
             };
             if self.clean || (ts > 0 && ts <= self.trust.min_ts) {
@@ -279,7 +274,7 @@ impl Scan<'_> {
         if record.physical_offset() != at as i64 {
             return Some(format!("a record that says it lies at {}", record.physical_offset()));
         }
-        if is_torn(record, (at % self.len()) as usize) {
+        if record.is_torn((at % self.len()) as usize) {
             return Some("a record whose end is missing".into());
         }
         if !crc {
@@ -375,19 +370,6 @@ impl Scan<'_> {
         }
         Ok(n)
     }
-}
-
-/// The CRC covers the body only. What never got to the disk of a record reads as zeros, a sector or more of them; a topic
-/// and the end of a property string are none, and no property has that many in a sector's place. The record begins at
-/// `at` of its file.
-fn is_torn(record: &RecordView<'_>, at: usize) -> bool {
-    const SECTOR: usize = 512;
-    let properties = record.properties();
-    let last = properties.last().or(record.topic().as_bytes().last());
-    let from = (at + record.size() - properties.len()).wrapping_neg() % SECTOR;
-    last.is_none_or(|b| *b == 0)
-        || record.topic().as_bytes().contains(&0)
-        || properties.get(from..).is_some_and(|p| p.chunks_exact(SECTOR).any(|s| s.iter().all(|b| *b == 0)))
 }
 
 /// The first place in `from..to` where a record could begin: its magic is 4 bytes behind.

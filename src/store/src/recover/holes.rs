@@ -6,15 +6,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use oxmq_protocol::json::{self, Value};
 
 use crate::commitlog::is_full;
 use crate::format::name;
-use crate::io::{Disk, next_data};
+use crate::io::Disk;
 use crate::options::StoreOptions;
+use crate::persist::write_synced;
+use crate::recover::cut::copy_data;
 
 /// Positions `from..to` of the log hold no records, though they did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +117,7 @@ impl Holes {
         let (new, path) = (dir.join("holes.json.new"), dir.join("holes.json"));
         disk.create_dir_all(&dir)?;
         disk.sync_dir(root)?;
-        disk.write(&new, text.as_bytes())?;
-        disk.open(&new, false)?.sync()?;
+        write_synced(disk, &new, text.as_bytes())?;
         disk.rename(&new, &path)?;
         disk.sync_dir(&dir)
     }
@@ -156,29 +156,19 @@ pub(super) fn keep_bytes(options: &StoreOptions, files: &[(u64, PathBuf)], hole:
     disk.write(&path, &[])?;
     let out = disk.open(&path, false)?;
     out.set_len(hole.to - hole.from)?;
-    let mut buf = vec![0u8; 256 * 1024];
     for (base, path) in files {
         let (from, to) = (hole.from.max(*base), hole.to.min(base + options.commitlog_file_bytes));
         if from >= to {
             continue;
         }
-        let file = File::open(path)?;
-        let mut at = from - base;
-        // Zeros that were never written need no copy.
-        while let Some(data) = next_data(&file, at)?.map(|data| data.max(at)).filter(|data| *data < to - base)
-        {
-            let n = buf.len().min((to - base - data) as usize);
-            file.read_exact_at(&mut buf[..n], data)?;
-            match out.write_at(base + data - hole.from, &buf[..n]) {
-                Err(error) if is_full(&error) => {
-                    tracing::error!(copy = %dir.display(), %error, ?hole, "no space to copy a hole's bytes: they stay in the log only");
-                    out.set_len(0)?;
-                    out.set_len(hole.to - hole.from)?;
-                    break;
-                }
-                other => other?,
+        let copied = copy_data(&File::open(path)?, (from - base, to - base), &*out, from - hole.from);
+        match copied {
+            Err(error) if is_full(&error) => {
+                tracing::error!(copy = %dir.display(), %error, ?hole, "no space to copy a hole's bytes: they stay in the log only");
+                out.set_len(0)?;
+                out.set_len(hole.to - hole.from)?;
             }
-            at = data + n as u64;
+            other => other?,
         }
     }
     out.sync()?;

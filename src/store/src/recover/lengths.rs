@@ -7,8 +7,8 @@ use crate::error::{OpenError, open_io};
 use crate::format::batch_unit::BATCH_UNIT;
 use crate::format::name;
 use crate::format::unit::UNIT;
+use crate::io::sub_dirs;
 use crate::options::StoreOptions;
-use crate::queue::load::sub_dirs;
 
 /// Files of queues that are looked at, at most.
 const LOOK_MAX: usize = 64;

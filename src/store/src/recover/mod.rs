@@ -34,6 +34,7 @@ use crate::format::checkpoint::Own;
 use crate::format::name;
 use crate::index::Index;
 use crate::io::Disk;
+use crate::io::sub_dirs;
 use crate::lock::FolderLock;
 use crate::mapped::MappedFile;
 use crate::options::{FlushMode, StoreOptions};
@@ -206,7 +207,7 @@ impl Unrecovered {
         let queues = QueueTable::default();
         let dir = options.queue_dir();
         let listed =
-            load::sub_dirs(&queue_files.batch_root).map_err(recover_io("list", &queue_files.batch_root))?;
+            sub_dirs(&queue_files.batch_root).map_err(recover_io("list", &queue_files.batch_root))?;
         for topic in batch_topics.iter().chain(&listed) {
             queues.declare_batch(topic);
         }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::core::Core;
 use crate::format::name;
+use crate::io::sub_dirs;
 use crate::mapped::MappedFile;
 use crate::queue::Queue;
 
@@ -335,36 +336,15 @@ fn changed_ms(path: &Path) -> io::Result<i64> {
     Ok(changed.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
 }
 
-fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    each_entry(dir, |entry| {
-        if entry.file_type()?.is_dir()
-            && let Ok(name) = entry.file_name().into_string()
-        {
-            names.push(name);
-        }
-        Ok(())
-    })?;
-    Ok(names)
-}
-
+/// How many queue files are in a folder; a folder that is not there, or not any more, has none.
 fn count_files(dir: &Path) -> io::Result<usize> {
-    let mut n = 0;
-    each_entry(dir, |entry| {
-        n += usize::from(entry.file_name().to_str().and_then(name::parse).is_some());
-        Ok(())
-    })?;
-    Ok(n)
-}
-
-/// A folder that is not there, or not any more, has none.
-fn each_entry(dir: &Path, mut f: impl FnMut(&std::fs::DirEntry) -> io::Result<()>) -> io::Result<()> {
     let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
         other => other?,
     };
+    let mut n = 0;
     for entry in entries {
-        f(&entry?)?;
+        n += usize::from(entry?.file_name().to_str().and_then(name::parse).is_some());
     }
-    Ok(())
+    Ok(n)
 }
