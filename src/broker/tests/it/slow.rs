@@ -14,6 +14,26 @@ use crate::setup::{Fixture, bodies};
 const LARGE: usize = (4 << 20) - 1024;
 const PULLS: i32 = 20;
 
+/// A connection that has sent so many pulls of the first messages of TL, and reads no answer.
+fn pulls_unread(broker: &Fixture, pulls: i32) -> TcpStream {
+    let mut socket = TcpStream::connect(&broker.addr).unwrap();
+    let fields = [
+        ("consumerGroup", "cg"),
+        ("topic", "TL"),
+        ("queueId", "0"),
+        ("queueOffset", "0"),
+        ("maxMsgNums", "32"),
+        ("sysFlag", "4"),
+        ("subscription", "*"),
+    ];
+    for opaque in 0..pulls {
+        let head = Head::request(SerializeType::Json, RequestCode::PULL_MESSAGE, opaque, false);
+        let pull = frame::build(&head, |w| fields.iter().for_each(|(k, v)| w.str(k, v)), b"");
+        socket.write_all(&pull).unwrap();
+    }
+    socket
+}
+
 /// Answers with large messages that come from the disk wait for a reader that is slow: it keeps its connection, and the
 /// broker keeps no more of them in memory than it may.
 #[tokio::test(flavor = "multi_thread")]
@@ -33,21 +53,7 @@ async fn large_cold_messages_reach_a_slow_reader() {
     let of = [("consumerGroup", "new"), ("topic", "TL"), ("queueId", "0")];
     let none = broker.ask(RequestCode::QUERY_CONSUMER_OFFSET, &of, b"").await;
     assert_eq!(none.code, Code::QUERY_NOT_FOUND);
-    let mut socket = TcpStream::connect(&broker.addr).unwrap();
-    let fields = [
-        ("consumerGroup", "cg"),
-        ("topic", "TL"),
-        ("queueId", "0"),
-        ("queueOffset", "0"),
-        ("maxMsgNums", "32"),
-        ("sysFlag", "4"),
-        ("subscription", "*"),
-    ];
-    for opaque in 0..PULLS {
-        let head = Head::request(SerializeType::Json, RequestCode::PULL_MESSAGE, opaque, false);
-        let pull = frame::build(&head, |w| fields.iter().for_each(|(k, v)| w.str(k, v)), b"");
-        socket.write_all(&pull).unwrap();
-    }
+    let mut socket = pulls_unread(&broker, PULLS);
     // Some find no room in front of the connection and are held.
     while broker.running.broker().waiting.is_empty() {
         tokio::task::yield_now().await;
@@ -126,21 +132,7 @@ async fn a_client_that_never_reads_gives_expired_files_back() {
     }
     // Opened, and its start known: what follows is answered with slices of the log.
     broker.pull("TL", 0, 0).await;
-    let mut socket = TcpStream::connect(&broker.addr).unwrap();
-    let fields = [
-        ("consumerGroup", "cg"),
-        ("topic", "TL"),
-        ("queueId", "0"),
-        ("queueOffset", "0"),
-        ("maxMsgNums", "32"),
-        ("sysFlag", "4"),
-        ("subscription", "*"),
-    ];
-    for opaque in 0..40 {
-        let head = Head::request(SerializeType::Json, RequestCode::PULL_MESSAGE, opaque, false);
-        let pull = frame::build(&head, |w| fields.iter().for_each(|(k, v)| w.str(k, v)), b"");
-        socket.write_all(&pull).unwrap();
-    }
+    let mut socket = pulls_unread(&broker, 40);
     let store = &broker.running.broker().store;
     // Until the sockets are full, and answers wait that hold the log's first file.
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);

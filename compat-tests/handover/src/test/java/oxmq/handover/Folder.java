@@ -32,6 +32,22 @@ final class Folder implements AutoCloseable {
     private final List<String> layout;
     private DefaultMQAdminExt admin;
 
+    /** What a test does with a folder. */
+    interface Use {
+        void run(Folder folder) throws Exception;
+    }
+
+    /** Does it and removes the folder; where that fails, the folder stays to be looked at. */
+    static void with(Folder folder, Use use) throws Exception {
+        try {
+            use.run(folder);
+        } catch (Throwable e) {
+            folder.close();
+            throw e;
+        }
+        folder.clean();
+    }
+
     /** Small files, so that a script of some MiB fills several of each kind. */
     static Folder small(String... settings) {
         Map<String, String> conf = new LinkedHashMap<>();

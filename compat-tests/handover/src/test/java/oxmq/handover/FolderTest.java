@@ -28,20 +28,6 @@ import oxmq.compat.support.ServerProcess;
 
 /** Single things about a folder that both brokers use. */
 class FolderTest {
-    private interface Body {
-        void run(Folder folder) throws Exception;
-    }
-
-    private static void with(Folder folder, Body body) throws Exception {
-        try {
-            body.run(folder);
-        } catch (Throwable e) {
-            folder.close();
-            throw e;
-        }
-        folder.clean();
-    }
-
     private static Target other(Target target) {
         return target == Target.APACHE ? Target.OXMQ : Target.APACHE;
     }
@@ -50,7 +36,7 @@ class FolderTest {
     @ParameterizedTest
     @EnumSource
     void twoBrokersNeverShareAFolder(Target holder) throws Exception {
-        with(Folder.small(), folder -> {
+        Folder.with(Folder.small(), folder -> {
             folder.start(holder);
             Map<String, String> conf = new LinkedHashMap<>();
             conf.put("brokerClusterName", Cluster.NAME);
@@ -90,7 +76,7 @@ class FolderTest {
     /** Default sizes; only made and left by Apache's broker. */
     @Test
     void aDefaultFolderOpensAndGoesBack() throws Exception {
-        with(Folder.untouched(), folder -> {
+        Folder.with(Folder.untouched(), folder -> {
             folder.start(Target.APACHE);
             folder.stop();
             folder.start(Target.OXMQ);
@@ -114,7 +100,7 @@ class FolderTest {
     @ParameterizedTest
     @CsvSource({"OXMQ, OXMQ", "OXMQ, APACHE", "APACHE, OXMQ"})
     void aTornEndIsCutAndStaysCut(Target writer, Target recoverer) throws Exception {
-        with(Folder.small(), folder -> {
+        Folder.with(Folder.small(), folder -> {
             folder.start(writer);
             fill(folder, "Torn", 20);
             fill(folder, "Whole", 20);
@@ -154,7 +140,7 @@ class FolderTest {
     @Tag("full")
     @EnumSource
     void configurationIsTheSameValues(Target first) throws Exception {
-        with(Folder.small(), folder -> {
+        Folder.with(Folder.small(), folder -> {
             Plan.Step step = new Plan.Step(1, first, false);
             Ledger ledger = new Ledger();
             folder.start(first);
@@ -182,7 +168,7 @@ class FolderTest {
     @Tag("full")
     @EnumSource
     void aLostFileOfTheConfigurationIsReadFromItsCopy(Target reader) throws Exception {
-        with(Folder.small(), folder -> {
+        Folder.with(Folder.small(), folder -> {
             folder.start(other(reader));
             Plan.Step step = new Plan.Step(1, reader, false);
             try (Traffic traffic = new Traffic(folder, new Ledger(), step, 1)) {

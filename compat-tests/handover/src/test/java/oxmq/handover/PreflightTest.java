@@ -52,7 +52,7 @@ class PreflightTest {
 
     @Test
     void anUntouchedFolderOpens() throws Exception {
-        with(Folder.untouched(), folder -> {
+        Folder.with(Folder.untouched(), folder -> {
             apache(folder, () -> { });
             assertEquals(0, opened(folder).exit());
         });
@@ -91,7 +91,7 @@ class PreflightTest {
             .replace("FOLDER", Env.WORK.resolve(Env.unique("tiered")).toString()).split(" ")) {
             pairs.addAll(Arrays.asList(setting.split("=", 2)));
         }
-        with(Folder.small(pairs.toArray(new String[0])), folder -> {
+        Folder.with(Folder.small(pairs.toArray(new String[0])), folder -> {
             apache(folder, () -> {
                 topic(folder, POPPED, settings.contains("enableCompaction") ? Map.of("+cleanup.policy", "COMPACTION") : Map.of());
                 send(folder, POPPED, 3, 0);
@@ -119,7 +119,7 @@ class PreflightTest {
     /** What was settled, delivered and acknowledged is in the files for a while, and holds nobody up. */
     @Test
     void doneWorkHoldsNobodyUp() throws Exception {
-        with(Folder.small(), folder -> {
+        Folder.with(Folder.small(), folder -> {
             apache(folder, () -> {
                 topic(folder, TOPIC, Map.of());
                 topic(folder, POPPED, Map.of());
@@ -140,7 +140,7 @@ class PreflightTest {
 
     @Test
     void pendingWorkIsRefusedOrKept() throws Exception {
-        with(Folder.small(), folder -> {
+        Folder.with(Folder.small(), folder -> {
             apache(folder, () -> {
                 topic(folder, TOPIC, Map.of());
                 topic(folder, POPPED, Map.of());
@@ -177,20 +177,6 @@ class PreflightTest {
 
     private interface Body {
         void run() throws Exception;
-    }
-
-    private interface On {
-        void run(Folder folder) throws Exception;
-    }
-
-    private static void with(Folder folder, On body) throws Exception {
-        try {
-            body.run(folder);
-        } catch (Throwable e) {
-            folder.close();
-            throw e;
-        }
-        folder.clean();
     }
 
     private static void apache(Folder folder, Body body) throws Exception {
