@@ -110,13 +110,18 @@ final class Folder implements AutoCloseable {
 
     /** SIGTERM, and a check of the folder with this limit of its exit code. */
     void stop(int limit) throws Exception {
-        shutdownAdmin();
-        broker.stop(STOP);
-        namesrv.stop(STOP);
+        stopServers();
         if (Files.exists(store.resolve("abort"))) {
             throw new AssertionError("abort is there after a clean stop of " + broker.target);
         }
         check(limit);
+    }
+
+    /** SIGTERM, and nothing else. */
+    void stopServers() {
+        shutdownAdmin();
+        broker.stop(STOP);
+        namesrv.stop(STOP);
     }
 
     /** SIGKILL, and a check of the folder: nothing may be found that recovery does not repair. */

@@ -48,7 +48,6 @@ class PreflightTest {
     private static final String TOPIC = "Work";
     private static final String POPPED = "Popped";
     private static final String GROUP = "g_pop";
-    private static final Duration STOP = Duration.ofSeconds(90);
 
     @Test
     void anUntouchedFolderOpens() throws Exception {
@@ -171,7 +170,7 @@ class PreflightTest {
             Env.await("popped messages are there again", Duration.ofSeconds(100), () -> pop(folder, 3, 60_000, true) > 0);
             checked.interrupt();
             checked.join();
-            folder.broker.stop(STOP);
+            folder.stopServers();
         });
     }
 
@@ -182,7 +181,7 @@ class PreflightTest {
     private static void apache(Folder folder, Body body) throws Exception {
         folder.start(Target.APACHE);
         body.run();
-        folder.broker.stop(STOP);
+        folder.stopServers();
     }
 
     private static void topic(Folder folder, String name, Map<String, String> attributes) throws Exception {

@@ -82,6 +82,10 @@ public final class ServerProcess {
 
     /** Starts it and waits until it takes connections. Also after a stop or a kill, with the same port and data. */
     public ServerProcess start() {
+        if (alive()) {
+            // It would go on for ever, and answer for the new one meanwhile.
+            throw new IllegalStateException(name + " is still running");
+        }
         try {
             Files.createDirectories(dir);
             StringBuilder text = new StringBuilder();
