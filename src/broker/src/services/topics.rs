@@ -91,6 +91,9 @@ pub struct Topics {
     table: RwLock<Table>,
     /// Held while a topic is created; lock order: this, the file, the table, the version.
     creating: Mutex<()>,
+    /// The topic that is being created: in the file before it is in the table. Whoever writes the file meanwhile writes it
+    /// too. Taken alone, after the table.
+    coming: Mutex<Option<SharedTopic>>,
     version: Mutex<DataVersion>,
     system: BTreeSet<Box<str>>,
     file: ConfigFile,
@@ -158,6 +161,7 @@ impl Topics {
             clock,
             table: RwLock::new(table),
             creating: Mutex::new(()),
+            coming: Mutex::new(None),
             version: Mutex::new(version),
             system,
             file,
@@ -277,13 +281,19 @@ impl Topics {
             }
             Arc::new(make(&table)?)
         };
+        *self.coming.lock() = Some(topic.clone());
         self.file.touch();
-        let saved = self.file.save(|| self.encode(Some(&topic)));
-        if let Err(error) = saved {
+        if let Err(error) = self.save() {
             // The message itself may still be kept, and the next look at the files tries again.
             tracing::error!(topic = name, %error, "a new topic could not be saved");
         }
-        self.put(&mut self.table.write(), topic.clone());
+        let mut table = self.table.write();
+        *self.coming.lock() = None;
+        // An operator may have made it meanwhile.
+        if let Some(topic) = table.get(name) {
+            return Some((topic.clone(), false));
+        }
+        self.put(&mut table, topic.clone());
         Some((topic, true))
     }
 
@@ -362,7 +372,7 @@ impl Topics {
             }
             rest()
         };
-        self.file.save_after(change, || self.encode(None))
+        self.file.save_after(change, || self.encode())
     }
 
     /// A change outside of the table that nameservers must hear of: the broker's permission.
@@ -374,13 +384,15 @@ impl Topics {
     /// Writes the file if anything has changed since it was written. What an operator or a sender was told of must be
     /// saved before the answer.
     pub fn save(&self) -> io::Result<bool> {
-        self.file.save(|| self.encode(None))
+        self.file.save(|| self.encode())
     }
 
-    /// The file's text: the table, and a topic that is not in it yet.
-    fn encode(&self, more: Option<&SharedTopic>) -> Result<Vec<u8>, json::Error> {
+    /// The file's text: the table, and the topic that is not in it yet.
+    fn encode(&self) -> Result<Vec<u8>, json::Error> {
+        // Taken first: what leaves this place meanwhile is in the table.
+        let coming = self.coming.lock().clone();
         let (data_version, table) = self.snapshot();
-        let table = table.into_values().chain(more.cloned());
+        let table = coming.into_iter().chain(table.into_values());
         let topic_config_table = table.map(|t| (t.topic_name.clone(), TopicConfig::clone(&t))).collect();
         json::to_vec_pretty(&TopicsFile { data_version, topic_config_table })
     }

@@ -176,6 +176,30 @@ fn a_created_topic_is_saved_first() {
     assert_eq!(again.get("%DLQ%g"), topics.get("%DLQ%g"));
 }
 
+/// So it is when others write the file at the same time.
+#[test]
+fn a_created_topic_is_saved_first_whoever_writes_the_file() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = ConfigFile::new(folder.path(), "topics.json");
+    let topics = Topics::open(&options(), file, Arc::new(ManualClock::new(1_000))).expect("opens");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                topics.touch();
+                topics.save().expect("writes");
+            }
+        });
+        for n in 0..20 {
+            topics.create_for_send(&format!("T{n}"), "TBW102", 4, 0, true).expect("made");
+            let text = std::fs::read_to_string(folder.path().join("topics.json"));
+            let there = text.is_ok_and(|t| t.contains(&format!("\"T{n}\"")));
+            stop.store(!there || n == 19, std::sync::atomic::Ordering::Relaxed);
+            assert!(there, "T{n}");
+        }
+    });
+}
+
 #[test]
 fn updates_bump_the_version_only_when_something_changes() {
     let topics = topics();
