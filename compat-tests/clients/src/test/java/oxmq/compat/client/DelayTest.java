@@ -41,12 +41,12 @@ class DelayTest extends ClientTest {
         for (Map.Entry<Integer, Integer> e : seconds.entrySet()) {
             MessageExt got = received.first("level-" + e.getKey());
             long late = got.getStoreTimestamp() - got.getBornTimestamp() - e.getValue() * 1_000L;
-            assertTrue(late > -100 && late < 5_000, "level " + e.getKey() + ": " + late + " ms after its time");
+            assertTrue(late > -100 && late < 15_000, "level " + e.getKey() + ": " + late + " ms after its time");
             assertEquals(topic, got.getTopic());
             assertEquals("Tag", got.getTags());
             assertEquals("key", got.getKeys());
         }
-        assertEquals("now", received.inOrder().get(0));
+        assertTrue(received.first("now").getStoreTimestamp() < received.first("level-1").getStoreTimestamp());
     }
 
     @Test

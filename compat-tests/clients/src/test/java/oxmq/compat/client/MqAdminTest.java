@@ -150,6 +150,9 @@ class MqAdminTest extends ClientTest {
         }
         compare("consumerProgress", run("consumerProgress", "-g", GROUP));
         compare("consumerConnection", run("consumerConnection", "-g", GROUP));
+        // A producer that knew no broker at its first heartbeat is known by its next.
+        Env.await("the producer is known", SOON, () ->
+            run("producerConnection", "-g", "AdminProducers", "-t", TOPIC).stream().anyMatch(l -> l.startsWith("0001")));
         compare("producerConnection", run("producerConnection", "-g", "AdminProducers", "-t", TOPIC));
         consumer.shutdown();
         send(producer, TOPIC, "lag", 8);

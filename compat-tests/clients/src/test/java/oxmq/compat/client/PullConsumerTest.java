@@ -201,7 +201,8 @@ class PullConsumerTest extends ClientTest {
         PullResult result = consumer.pullBlockIfNotFound(queue, "*", 1, 32);
         long ms = (System.nanoTime() - start) / 1_000_000;
         assertEquals(List.of("late"), texts(result));
-        assertTrue(ms >= 900 && ms < 4_000, "answered after " + ms + " ms");
+        // Not at the end of the 20 s that it may be held.
+        assertTrue(ms >= 900 && ms < 12_000, "answered after " + ms + " ms");
         sender.join();
     }
 

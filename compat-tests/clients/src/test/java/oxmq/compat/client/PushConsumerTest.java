@@ -3,7 +3,7 @@ package oxmq.compat.client;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -70,16 +70,18 @@ class PushConsumerTest extends ClientTest {
         DefaultMQProducer producer = producer();
         producer.send(message(topic, "first"));
         received.await(Set.of("first"), SOON);
-        long worst = 0;
+        List<Long> waits = new ArrayList<>();
         for (int i = 0; i < 5; i++) {
             // Long enough for the consumer to be held at the broker again.
             Env.sleep(300);
             long start = System.nanoTime();
             producer.send(message(topic, "m" + i));
             received.await(Set.of("m" + i), SOON);
-            worst = Math.max(worst, System.nanoTime() - start);
+            waits.add((System.nanoTime() - start) / 1_000_000);
         }
-        assertTrue(worst < Duration.ofMillis(1_500).toNanos(), "the slowest came after " + worst / 1_000_000 + " ms");
+        // One or the other may meet a pause of the machine; a consumer that is not woken waits for seconds each time.
+        waits.sort(null);
+        assertTrue(waits.get(2) < 1_500, "they came after ms " + waits);
     }
 
     @Test
@@ -123,8 +125,8 @@ class PushConsumerTest extends ClientTest {
 
         DefaultMQPushConsumer joining = consumer(group, topic, "*", second.listener());
         Env.await("both members", SOON, () -> Cluster.consumers(cluster().broker(), group).size() == 2);
-        // The broker tells the first at once; without that it would look only every 20 s.
-        Env.await("the queues are shared", Duration.ofSeconds(15), () -> {
+        // The broker tells the first at once; where the client misses that, it looks every 20 s.
+        Env.await("the queues are shared", LATER, () -> {
             String probe = "probe-" + Env.unique("p");
             send(producer, topic, probe, 4);
             for (int i = 0; i < 4; i++) {
@@ -138,12 +140,11 @@ class PushConsumerTest extends ClientTest {
             return count(second, probe) == 2 && count(first, probe) == 2;
         });
 
-        int before = second.size();
         joining.shutdown();
         Env.await("one member", SOON, () -> Cluster.consumers(cluster().broker(), group).size() == 1);
         Set<String> after = send(producer, topic, "after", 8).keySet();
-        first.await(after, Duration.ofSeconds(15));
-        assertEquals(before, second.size());
+        first.await(after, LATER);
+        assertEquals(0, count(second, "after"));
     }
 
     private static long count(Received received, String prefix) {
@@ -165,8 +166,8 @@ class PushConsumerTest extends ClientTest {
                 return !other.lines().isEmpty();
             });
             other.kill();
-            Env.await("one member", Duration.ofSeconds(10), () -> Cluster.consumers(cluster().broker(), group).size() == 1);
-            mine.await(send(producer, topic, "after", 8).keySet(), Duration.ofSeconds(15));
+            Env.await("one member", SOON, () -> Cluster.consumers(cluster().broker(), group).size() == 1);
+            mine.await(send(producer, topic, "after", 8).keySet(), LATER);
         }
     }
 
@@ -209,9 +210,10 @@ class PushConsumerTest extends ClientTest {
         DefaultMQPushConsumer consumer = consumer(group, topic, "*", first.listener());
         DefaultMQProducer producer = producer();
         first.awaitExactly(send(producer, topic, "before", 20).keySet(), SOON);
-        consumer.shutdown();
+        // First: the client forgets the offset of a message whose listener has hardly returned when it is shut down.
         Env.await("offsets", SOON, () -> Cluster.offset(cluster().broker(), group, topic, 0)
             + Cluster.offset(cluster().broker(), group, topic, 1) == 20);
+        consumer.shutdown();
         Set<String> later = send(producer, topic, "later", 10).keySet();
         Received second = new Received();
         consumer(group, topic, "*", second.listener());

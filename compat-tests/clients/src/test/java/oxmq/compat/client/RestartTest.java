@@ -74,8 +74,9 @@ class RestartTest extends ClientTest {
         Received first = new Received();
         DefaultMQPushConsumer consumer = consumer(group, topic, "*", first.listener());
         first.awaitExactly(send(producer(), topic, "before", 20).keySet(), SOON);
-        consumer.shutdown();
+        // First: the client forgets the offset of a message whose listener has hardly returned when it is shut down.
         Env.await("offsets", SOON, () -> committed() == 20);
+        consumer.shutdown();
         Set<String> unread = new TreeSet<>(send(producer(), topic, "unread", 10).keySet());
         Message delayed = message(topic, "delayed");
         delayed.setDelayTimeLevel(18);

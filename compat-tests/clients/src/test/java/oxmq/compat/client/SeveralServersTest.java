@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.junit.jupiter.api.AfterAll;
@@ -82,12 +83,15 @@ class SeveralServersTest extends ClientTest {
         // New topics, new clients: all by way of the other one.
         String after = Env.unique("After");
         own.topic(after, 2);
-        Received fresh = new Received();
+        AtomicReference<Received> fresh = new AtomicReference<>();
         // A new client tries its nameservers in turn and fails its first request when it begins with the dead one.
-        Env.await("a new consumer", SOON, () -> consumer(Env.unique("cg"), after, "*", fresh.listener()) != null);
+        Env.await("a new consumer", SOON, () -> {
+            fresh.set(new Received());
+            return consumer(Env.unique("cg"), after, "*", fresh.get().listener()) != null;
+        });
         DefaultMQProducer second = producer();
         Env.await("a new producer", SOON, () -> !second.fetchPublishMessageQueues(after).isEmpty());
-        fresh.awaitExactly(send(second, after, "m", 8).keySet(), SOON);
+        fresh.get().awaitExactly(send(second, after, "m", 8).keySet(), SOON);
         own.nameservers.get(0).start();
         own.awaitRegistered(own.brokers.get(0));
         own.awaitRegistered(own.brokers.get(1));
@@ -104,7 +108,7 @@ class SeveralServersTest extends ClientTest {
         Set<String> brokers = new HashSet<>();
         send(producer, topic, "one", 8).values().forEach(r -> brokers.add(r.getMessageQueue().getBrokerName()));
         assertEquals(Set.of("broker-a"), brokers);
-        Env.await("the route without broker-b", Duration.ofSeconds(15), () -> own.nameservers.stream().allMatch(n ->
+        Env.await("the route without broker-b", SOON, () -> own.nameservers.stream().allMatch(n ->
             Json.at(Json.parse(Wire.ask(n.address(), 106, Map.of(), new byte[0]).text()), "brokerAddrTable", "broker-b") == null));
         own.brokers.get(1).start();
         own.awaitRegistered(own.brokers.get(1));

@@ -29,7 +29,7 @@ class TransportTest extends ClientTest {
             // The self-signed certificate of a default server is accepted by default clients.
             "-Dtls.config.file=/nonexistent/tls.properties"));
         try (Fork fork = new Fork(RoundTrip.class, null, options, cluster().namesrvAddr(), topic)) {
-            assertEquals("ok", fork.line(Duration.ofSeconds(60)));
+            assertEquals("ok", fork.line(Duration.ofSeconds(120)));
             assertEquals(0, fork.exit(SOON));
         }
     }
@@ -40,7 +40,7 @@ class TransportTest extends ClientTest {
         cluster().topic(topic, 2);
         try (Fork fork = new Fork(RoundTrip.class, null, List.of("-Dcom.rocketmq.sendMessageWithVIPChannel=true"),
             cluster().namesrvAddr(), topic)) {
-            assertEquals("ok", fork.line(Duration.ofSeconds(60)));
+            assertEquals("ok", fork.line(Duration.ofSeconds(120)));
         }
     }
 

@@ -22,6 +22,8 @@ import org.junit.jupiter.api.AfterEach;
 /** Makes clients for a test and shuts them down after it. */
 public abstract class ClientTest {
     public static final Duration SOON = Duration.ofSeconds(30);
+    /** For what a client may notice only when it looks by itself, every 20 s, and which then takes a few seconds more. */
+    public static final Duration LATER = Duration.ofSeconds(90);
     /** For what was pulled from a broker that went away: 4.9 clients notice only when the pull times out, after 30 s. */
     public static final Duration AFTER_RESTART = Env.client5() ? SOON : Duration.ofSeconds(50);
     private final List<Runnable> closers = new ArrayList<>();

@@ -91,7 +91,7 @@ public final class Cluster implements AutoCloseable {
         }
         for (ServerProcess nameserver : nameservers) {
             if (nameserver.alive()) {
-                Env.await("route of " + topic, Duration.ofSeconds(10), () -> {
+                Env.await("route of " + topic, Duration.ofSeconds(30), () -> {
                     Wire.Answer answer = Wire.ask(nameserver.address(), 105, Wire.ext("topic", topic), new byte[0]);
                     if (answer.code() != 0) {
                         return false;

@@ -65,7 +65,7 @@ public final class RoundTrip {
         pull.subscribe(topic, "*");
         pull.start();
         Set<String> pulled = new TreeSet<>();
-        long end = System.currentTimeMillis() + 30_000;
+        long end = System.currentTimeMillis() + 90_000;
         while (!(pulled.equals(sent) && pushed.equals(sent))) {
             if (System.currentTimeMillis() > end) {
                 throw new IllegalStateException("pushed " + pushed + ", pulled " + pulled);
