@@ -32,6 +32,10 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
         disk.sync_file(&self.path, &self.file)
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
+
 use super::file::IndexFile;
 use super::{Builder, Index};
 use crate::commitlog::Log;
@@ -79,6 +81,7 @@ impl Index {
             disk: std::sync::Arc::clone(&options.disk),
             files: files.into(),
             builder: builder.into(),
+            vouching: Mutex::default(),
         }
     }
 }

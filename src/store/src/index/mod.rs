@@ -35,7 +35,7 @@ const CATCH_UP_BYTES: u64 = 64 << 20;
 /// The thread's pause while messages come, and while none do.
 const PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-/// Lock order: `builder` → `files`.
+/// Lock order: `vouching` → `builder` → `files`.
 pub(crate) struct Index {
     dir: PathBuf,
     layout: Layout,
@@ -43,6 +43,8 @@ pub(crate) struct Index {
     /// Oldest first. All but the last are full.
     files: RwLock<Vec<IndexFile>>,
     builder: Mutex<Builder>,
+    /// Held while full files are synced and noted, and while expired ones go: none is noted that is gone.
+    vouching: Mutex<()>,
 }
 
 /// How far the log was walked.
@@ -158,22 +160,23 @@ impl Index {
         Ok(())
     }
 
-    /// Removes files whose records are all gone; the last one stays.
-    pub(crate) fn remove_expired(&self, min_phy: u64) {
-        loop {
-            let gone = {
-                let mut files = self.files.write();
-                match files.first() {
-                    Some(file) if files.len() > 1 && file.header().end_phy < min_phy as i64 => {
-                        files.remove(0)
-                    }
-                    _ => return,
-                }
-            };
-            match self.disk.remove_file(gone.path()) {
-                Ok(()) => tracing::info!(file = %gone.path().display(), "removed an expired index file"),
-                Err(error) => tracing::warn!(file = %gone.path().display(), %error, "remove an index file"),
-            }
+    /// Store time of the last record in the oldest file, where all its records are gone. The last file stays.
+    fn expired(&self, min_phy: u64) -> Option<i64> {
+        let files = self.files.read();
+        let first = files.first().filter(|_| files.len() > 1)?.header();
+        (first.end_phy < min_phy as i64).then_some(first.end_ts)
+    }
+
+    /// Removes the oldest file.
+    fn remove_first(&self) {
+        // Nobody syncs it any more: that would vouch for it.
+        let mut builder = self.builder.lock();
+        let gone = self.files.write().remove(0);
+        builder.full.retain(|(file, _)| file.path() != gone.path());
+        drop(builder);
+        match self.disk.remove_file(gone.path()) {
+            Ok(()) => tracing::info!(file = %gone.path().display(), "removed an expired index file"),
+            Err(error) => tracing::warn!(file = %gone.path().display(), %error, "remove an index file"),
         }
     }
 }
@@ -245,7 +248,29 @@ impl Core {
         if let Err(error) = self.sync_full(index) {
             tracing::error!(%error, "sync an index file; after a crash it is made again");
         }
-        index.remove_expired(self.log.min_phy());
+        if let Err(error) = self.remove_expired_index(index) {
+            tracing::warn!(%error, "remove expired index files; tried again in the next round");
+        }
+    }
+
+    /// Removes files whose records are all gone; the last one stays.
+    pub(crate) fn remove_expired_index(&self, index: &Index) -> io::Result<()> {
+        let _one = index.vouching.lock();
+        while let Some(end_ts) = index.expired(self.log.min_phy()) {
+            let mut checkpoint = self.checkpoint.lock();
+            if checkpoint.now.index_ts == end_ts {
+                // The next file may end in the same millisecond without being synced, and would then be the first that
+                // does: what vouched for this one must not vouch for that.
+                if self.poison.reason().is_some() {
+                    return Ok(());
+                }
+                checkpoint.now.index_ts -= 1;
+                checkpoint.save()?;
+            }
+            drop(checkpoint);
+            index.remove_first();
+        }
+        Ok(())
     }
 
     /// Before a clean stop: walks what is missing unless that is much, and syncs all files.
@@ -265,6 +290,7 @@ impl Core {
 
     /// Syncs the files that became full; then the checkpoint says so.
     fn sync_full(&self, index: &Index) -> io::Result<()> {
+        let _one = index.vouching.lock();
         let full = std::mem::take(&mut index.builder.lock().full);
         for (file, ts) in full {
             let synced = file.sync(&*index.disk).and_then(|()| index.disk.sync_dir(&index.dir));

@@ -237,7 +237,7 @@ impl Core {
             }
         }
         if let Some(index) = self.index.as_ref().filter(|_| self.options.index.write) {
-            index.remove_expired(self.log.min_phy());
+            self.remove_expired_index(index)?;
         }
         Ok((n, true))
     }

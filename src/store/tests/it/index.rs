@@ -280,6 +280,46 @@ fn expired_files_go_with_the_log() {
     assert_eq!(find(&store, "TA", "U399", false).len(), 1);
 }
 
+/// The checkpoint vouches for files up to a millisecond. A file that is not synced may end in that of one that was, and
+/// is gone.
+#[test]
+fn what_vouched_for_an_expired_file_does_not_vouch_for_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    let mut n = 0;
+    let mut put = |count| {
+        let queue = store.queue("TA", 0);
+        for _ in 0..count {
+            let properties = format!("UNIQ_KEY\x01U{n}\x02");
+            n += 1;
+            store
+                .append(&queue, &Draft { properties: properties.as_bytes(), ..draft(&queue, b"x") })
+                .unwrap();
+        }
+    };
+    put(150);
+    store.housekeep();
+    assert_eq!(files(dir.path()).len(), 2, "one of them is full, and noted");
+    store.save_queues().unwrap();
+    store.remove_expired(i64::MAX, 4).unwrap();
+    assert_eq!(files(dir.path()).len(), 1, "it went with the log");
+    // The second gets full where nobody syncs it, and does not reach the disk as a whole.
+    put(60);
+    assert_eq!(find(&store, "TA", "U209", false).len(), 1);
+    assert_eq!(files(dir.path()).len(), 2);
+    drop(store);
+    let name = tree(&dir.path().join("index")).into_keys().next().unwrap();
+    let path = dir.path().join("index").join(name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let store = start(small(dir.path()));
+    for i in 120..210 {
+        assert_eq!(find(&store, "TA", &format!("U{i}"), false).len(), 1, "U{i}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
