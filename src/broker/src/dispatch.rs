@@ -123,6 +123,8 @@ pub static TABLE: &[Route] = &[
     hot(RC::SEND_MESSAGE_V2, Ports::All, p::send::handle),
     on(RC::CLEAN_UNUSED_TOPIC, Admin, p::clean::unused_topics),
     hot(RC::SEND_BATCH_MESSAGE, Ports::All, p::send::handle),
+    hot(RC::SEND_REPLY_MESSAGE, Ports::All, p::reply_message::handle),
+    hot(RC::SEND_REPLY_MESSAGE_V2, Ports::All, p::reply_message::handle),
     on(RC::GET_ALL_PRODUCER_INFO, Admin, p::stats::all_producers),
     on(RC::DELETE_EXPIRED_COMMITLOG, Admin, p::clean::expired_files),
     on(RC::QUERY_TOPICS_BY_CONSUMER, Admin, p::stats::group_topics),

@@ -14,6 +14,8 @@ pub const DISK_MAX: usize = 4096;
 pub const ADMIN_MAX: usize = 256;
 /// Sends that wait for their topic to be made.
 pub const CREATE_MAX: usize = 4096;
+/// Replies that wait for the client that they are for: Apache's `replyThreadPoolQueueCapacity`.
+pub const REPLIES_MAX: usize = 10_000;
 /// Bytes of the requests that a lane holds; one request may be 16 MiB long.
 pub const LANE_BYTES_MAX: usize = 256 << 20;
 
@@ -39,17 +41,47 @@ impl Pool {
 
     /// Runs `work`, which keeps `bytes` of memory meanwhile, or returns false when the pool is full.
     pub fn run(&self, bytes: usize, work: impl FnOnce() + Send + 'static) -> bool {
-        let works = self.taken.works.fetch_add(1, Ordering::AcqRel);
-        let held = self.taken.bytes.fetch_add(bytes, Ordering::AcqRel);
-        let place = Place { taken: Arc::clone(&self.taken), bytes };
-        if works >= self.max || (works > 0 && held + bytes > LANE_BYTES_MAX) {
-            return false;
-        }
+        let Some(place) = Taken::place(&self.taken, self.max, bytes) else { return false };
         self.runtime.spawn_blocking(move || {
             let _place = place;
             work();
         });
         true
+    }
+}
+
+/// What waits for something else than a disk: it takes no thread meanwhile. A bounded amount at a time.
+#[derive(Debug)]
+pub struct Waits {
+    runtime: Handle,
+    taken: Arc<Taken>,
+    max: usize,
+}
+
+impl Waits {
+    fn new(runtime: Handle, max: usize) -> Self {
+        Waits { runtime, taken: Arc::default(), max }
+    }
+
+    /// Runs `work`, which keeps `bytes` of memory until it is done, or returns false when too much waits.
+    pub fn run(&self, bytes: usize, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        let Some(place) = Taken::place(&self.taken, self.max, bytes) else { return false };
+        self.runtime.spawn(async move {
+            let _place = place;
+            work.await;
+        });
+        true
+    }
+}
+
+impl Taken {
+    /// A place for something of so many bytes, unless there is none. One alone may be of any size.
+    fn place(this: &Arc<Self>, max: usize, bytes: usize) -> Option<Place> {
+        let works = this.works.fetch_add(1, Ordering::AcqRel);
+        let held = this.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let place = Place { taken: Arc::clone(this), bytes };
+        let full = works >= max || (works > 0 && held + bytes > LANE_BYTES_MAX);
+        (!full).then_some(place)
     }
 }
 
@@ -139,6 +171,8 @@ pub struct Lanes {
     pub admin: Pool,
     /// For sends that make a topic.
     pub create: Line,
+    /// For replies on their way to the client that asked.
+    pub replies: Waits,
 }
 
 impl Lanes {
@@ -147,7 +181,8 @@ impl Lanes {
         Lanes {
             disk: Pool::new(runtime.clone(), DISK_MAX),
             admin: Pool::new(runtime.clone(), ADMIN_MAX),
-            create: Line::new(runtime, CREATE_MAX),
+            create: Line::new(runtime.clone(), CREATE_MAX),
+            replies: Waits::new(runtime, REPLIES_MAX),
         }
     }
 }

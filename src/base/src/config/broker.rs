@@ -126,8 +126,8 @@ config! {
         reject_pull_consumer_enable: bool = false, key "rejectPullConsumerEnable", reload;
         /// Serve lite pull consumers.
         lite_pull_message_enable: bool = true, key "litePullMessageEnable", reload;
-        /// Keep the reply of a request-reply call whose asker is not connected here.
-        store_reply_message_enable: bool = true, key "storeReplyMessageEnable", reload, later "request-reply calls";
+        /// Also store the replies of request-reply calls, in the cluster's reply topic.
+        store_reply_message_enable: bool = true, key "storeReplyMessageEnable", reload;
         /// Reset offsets in the broker rather than through the connected consumers.
         use_server_side_reset_offset: bool = true, key "useServerSideResetOffset", reload;
         /// Offsets committed between two steps of the data version of consumerOffset.json.

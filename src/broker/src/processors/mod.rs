@@ -9,6 +9,7 @@ pub mod offset;
 pub mod outgoing;
 pub mod pull;
 pub mod query;
+pub mod reply_message;
 pub mod runtime;
 pub mod send;
 pub mod send_back;

@@ -60,7 +60,7 @@ struct Stored<'a> {
 }
 
 /// Why a send was not stored.
-enum NotSent {
+pub(super) enum NotSent {
     /// It may not be.
     Refused(Reply),
     /// Its topic has to be made first, which waits for the disk: not on a connection's task.
@@ -114,16 +114,15 @@ pub fn handle(call: &Call<'_>, out: &mut Outbox) {
 }
 
 /// Long names or short ones: by the code, not by what is there.
-fn header<'a>(call: &Call<'a>) -> Result<SendV2<'a>, FieldError> {
-    Ok(if call.head.code == RequestCode::SEND_MESSAGE.0 {
-        call.header::<SendV1<'_>>()?.into()
-    } else {
-        call.header::<SendV2<'_>>()?
+pub(super) fn header<'a>(call: &Call<'a>) -> Result<SendV2<'a>, FieldError> {
+    Ok(match call.head.request_code() {
+        RequestCode::SEND_MESSAGE | RequestCode::SEND_REPLY_MESSAGE => call.header::<SendV1<'_>>()?.into(),
+        _ => call.header::<SendV2<'_>>()?,
     })
 }
 
 /// What every send must pass. Java: `AbstractSendMessageProcessor.msgCheck`, in its order.
-fn check(
+pub(super) fn check(
     call: &Call<'_>,
     settings: &Settings,
     header: &SendV2<'_>,
@@ -207,7 +206,7 @@ fn create(
 }
 
 /// The queue that is asked for, or some queue of the topic for senders that leave the choice to the broker.
-fn queue_of(call: &Call<'_>, header: &SendV2<'_>, topic: &TopicConfig) -> i32 {
+pub(super) fn queue_of(call: &Call<'_>, header: &SendV2<'_>, topic: &TopicConfig) -> i32 {
     match header.queue_id {
         id if id >= 0 => id,
         _ => call.broker.turn().rem_euclid(topic.write_queue_nums.max(1)),

@@ -12,6 +12,7 @@ mod produce;
 mod query;
 mod refused;
 mod register;
+mod request_reply;
 mod restart;
 mod setup;
 mod slow;

@@ -108,6 +108,40 @@ ext_fields! {
 }
 
 ext_fields! {
+    /// PUSH_REPLY_MESSAGE_TO_CLIENT (326), from a broker to the client that asked. Java: `ReplyMessageRequestHeader`.
+    pub struct PushReply<'a> {
+        /// Producer group of who answers.
+        producer_group: Raw<'a> = "producerGroup",
+        /// The reply topic of the cluster.
+        topic: Raw<'a> = "topic",
+        /// As sent.
+        default_topic: Raw<'a> = "defaultTopic",
+        /// As sent.
+        default_topic_queue_nums: i32 = "defaultTopicQueueNums",
+        /// As sent: below 0 where the choice was left to the broker.
+        queue_id: i32 = "queueId",
+        /// Bits: whether the body is compressed, and how.
+        sys_flag: i32 = "sysFlag",
+        /// When the answer was made, ms since 1970.
+        born_ts: i64 = "bornTimestamp",
+        /// The application's own flag.
+        flag: i32 = "flag",
+        /// The properties string; CORRELATION_ID is what the client finds its request by.
+        properties: Option<Raw<'a>> = "properties",
+        /// As sent.
+        reconsume_times: Option<i32> = "reconsumeTimes",
+        /// As sent.
+        unit_mode: bool = "unitMode" or false,
+        /// Who answers, `ip:port`.
+        born_host: Raw<'a> = "bornHost",
+        /// The broker, `ip:port`.
+        store_host: Raw<'a> = "storeHost",
+        /// When the broker passed it on, ms since 1970.
+        store_ts: i64 = "storeTimestamp",
+    }
+}
+
+ext_fields! {
     /// PULL_MESSAGE (11), LITE_PULL_MESSAGE (361): messages of one queue, held when `sys_flag` has SUSPEND and
     /// there are none. Java: `PullMessageRequestHeader`.
     pub struct Pull<'a> {
