@@ -136,76 +136,83 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
         report.add(Kind::TimerFile, shown(path), None, 1, what);
     }
     let mut steps_left = summary.units.saturating_mul(2).saturating_add(1_000);
-    let (mut used, mut empty) = (0, false);
-    for index in 0..len / SLOT as u64 {
+    let slots = len / SLOT as u64;
+    for first in (0..slots).step_by(BLOCK as usize) {
+        let next = slots.min(first + BLOCK);
         // Most of the wheel was never written, or never used.
-        if index >= used {
-            used = index + BLOCK;
-            let at = index * SLOT as u64;
-            let hole = matches!(next_data(window.file(), at), Ok(next) if next.is_none_or(|d| d >= used * SLOT as u64));
-            let bytes = if hole { &[][..] } else { window.get(at, BLOCK as usize * SLOT) };
-            empty = files::is_zero(&bytes[..bytes.len().min(BLOCK as usize * SLOT)]);
-        }
-        if empty {
+        if matches!(next_data(window.file(), first * SLOT as u64), Ok(data) if data.is_none_or(|d| d >= next * SLOT as u64))
+        {
             continue;
         }
-        let Some(slot) = window.get(index * SLOT as u64, SLOT).first_chunk::<SLOT>().map(Slot::decode) else {
-            break;
-        };
-        // What was due before is passed over: its units may be gone.
-        if !slot.is_set() || slot.due_ms(PRECISION_MS) < summary.read_ms {
-            continue;
-        }
-        let at = Some(index * SLOT as u64);
-        summary.slots += 1;
-        let due = slot.due_ms(PRECISION_MS);
-        summary.first_due_ms = Some(summary.first_due_ms.map_or(due, |d| d.min(due)));
-        summary.last_due_ms = Some(summary.last_due_ms.map_or(due, |d| d.max(due)));
-        if Slot::index_of(due, PRECISION_MS, SLOTS) != index {
-            let what = format!("slot {index} is of {due} ms, which has another");
-            report.add(Kind::TimerChain, shown(path), at, 1, what);
-        }
-        let (mut here, mut reached, mut count) = (slot.last, false, 0i64);
-        while here >= 0 && steps_left > 0 {
-            steps_left -= 1;
-            let TimerEntry::Unit(unit) = timers.at(here) else {
-                report.add(Kind::TimerChain, shown(path), at, 1, format!("slot {index}: no unit at {here}"));
-                break;
-            };
-            summary.pending += 1;
-            count += if unit.deletes() { -1 } else { 1 };
-            let phy = unit.phy.max(0) as u64;
-            if phy >= report.log.end || log.record(phy, |view| view.topic() == topic::TIMER) != Some(true) {
-                let what = format!("slot {index}: no record of {} at {}", topic::TIMER, unit.phy);
-                report.add(Kind::TimerRecord, shown(path), at, 1, what);
+        let bytes = window.get(first * SLOT as u64, (next - first) as usize * SLOT);
+        let set: Vec<(u64, Slot)> = (first..next)
+            .zip(bytes.chunks_exact(SLOT))
+            .filter(|(_, bytes)| !files::is_zero(bytes))
+            .filter_map(|(index, bytes)| Some((index, Slot::decode(bytes.first_chunk()?))))
+            .collect();
+        for (index, slot) in set {
+            // What was due before is passed over: its units may be gone.
+            if !slot.is_set() || slot.due_ms(PRECISION_MS) < summary.read_ms {
+                continue;
             }
-            reached = here == slot.first;
-            if reached {
-                break;
+            let at = Some(index * SLOT as u64);
+            summary.slots += 1;
+            let due = slot.due_ms(PRECISION_MS);
+            summary.first_due_ms = Some(summary.first_due_ms.map_or(due, |d| d.min(due)));
+            summary.last_due_ms = Some(summary.last_due_ms.map_or(due, |d| d.max(due)));
+            if Slot::index_of(due, PRECISION_MS, SLOTS) != index {
+                let what = format!("slot {index} is of {due} ms, which has another");
+                report.add(Kind::TimerChain, shown(path), at, 1, what);
             }
-            if unit.prev >= here {
+            let (mut here, mut reached, mut count) = (slot.last, false, 0i64);
+            while here >= 0 && steps_left > 0 {
+                steps_left -= 1;
+                let TimerEntry::Unit(unit) = timers.at(here) else {
+                    report.add(
+                        Kind::TimerChain,
+                        shown(path),
+                        at,
+                        1,
+                        format!("slot {index}: no unit at {here}"),
+                    );
+                    break;
+                };
+                summary.pending += 1;
+                count += if unit.deletes() { -1 } else { 1 };
+                let phy = unit.phy.max(0) as u64;
+                if phy >= report.log.end || log.record(phy, |view| view.topic() == topic::TIMER) != Some(true)
+                {
+                    let what = format!("slot {index}: no record of {} at {}", topic::TIMER, unit.phy);
+                    report.add(Kind::TimerRecord, shown(path), at, 1, what);
+                }
+                reached = here == slot.first;
+                if reached {
+                    break;
+                }
+                if unit.prev >= here {
+                    report.add(
+                        Kind::TimerChain,
+                        shown(path),
+                        at,
+                        1,
+                        format!("slot {index}: from {here} to {}", unit.prev),
+                    );
+                    break;
+                }
+                here = unit.prev;
+            }
+            if !reached && here < 0 {
                 report.add(
                     Kind::TimerChain,
                     shown(path),
                     at,
                     1,
-                    format!("slot {index}: from {here} to {}", unit.prev),
+                    format!("slot {index}: does not reach {}", slot.first),
                 );
-                break;
+            } else if reached && count != i64::from(slot.count) {
+                let what = format!("slot {index} counts {} messages, its chain has {count}", slot.count);
+                report.add(Kind::TimerChain, shown(path), at, 1, what);
             }
-            here = unit.prev;
-        }
-        if !reached && here < 0 {
-            report.add(
-                Kind::TimerChain,
-                shown(path),
-                at,
-                1,
-                format!("slot {index}: does not reach {}", slot.first),
-            );
-        } else if reached && count != i64::from(slot.count) {
-            let what = format!("slot {index} counts {} messages, its chain has {count}", slot.count);
-            report.add(Kind::TimerChain, shown(path), at, 1, what);
         }
     }
 }

@@ -13,9 +13,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use oxmq_base::disk::next_data;
 use oxmq_base::persist;
 use oxmq_protocol::body::offsets::ConsumerOffsets;
 use oxmq_protocol::json::{self, Value};
@@ -251,9 +252,14 @@ fn walk_wheel(
     let precision = place.precision_ms.max(1);
     let reach = (SLOTS / 2) as i64 - BLANK_SLOTS;
     let from_ms = check.read_ms.max(place.now_ms.saturating_sub(reach.saturating_mul(precision)));
-    let mut chunk = vec![0; SLOT * 32 * 1024];
-    loop {
+    let mut chunk = vec![0; SLOT * 1024];
+    let mut slots_from = 0;
+    // Most of it was never written.
+    while let Some(data) = next_data(&wheel, slots_from)? {
+        let begin = data / SLOT as u64 * SLOT as u64;
+        wheel.seek(SeekFrom::Start(begin))?;
         let read = read_full(&mut wheel, &mut chunk)?;
+        slots_from = begin + read as u64;
         for bytes in chunk[..read].chunks_exact(SLOT) {
             let Some(slot) = bytes.first_chunk().map(Slot::decode) else { continue };
             if !slot.is_set() || slot.due_ms(precision) < from_ms {
@@ -277,9 +283,10 @@ fn walk_wheel(
             }
         }
         if read < chunk.len() {
-            return Ok(false);
+            break;
         }
     }
+    Ok(false)
 }
 
 /// The wheel, or its newest snapshot `timerwheel.<n>` (`timerWheelSnapshotFlush`) where that is newer.
