@@ -5,12 +5,16 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Writes all vector files into the folder given. */
+/** Writes all vector files into the folder given; or, with `filters FILE SEED COUNT`, generated filter expressions. */
 public final class Capture {
     private Capture() {
     }
 
     public static void main(String[] args) throws Exception {
+        if (args[0].equals("filters")) {
+            Filters.race(Path.of(args[1]), Long.parseLong(args[2]), Integer.parseInt(args[3]));
+            System.exit(0);
+        }
         Path folder = Path.of(args[0]);
         Files.createDirectories(folder);
         Map<String, VectorFile> files = new LinkedHashMap<>();
@@ -20,6 +24,7 @@ public final class Capture {
         files.put("routes.json", Routes.capture());
         files.put("records.json", Records.capture());
         files.put("scalars.json", Scalars.capture());
+        files.put("filters.json", Filters.capture());
         for (Map.Entry<String, VectorFile> file : files.entrySet()) {
             file.getValue().write(folder.resolve(file.getKey()));
             System.out.println(file.getKey() + ": " + file.getValue().size() + " vectors");

@@ -59,6 +59,12 @@ final class VectorFile {
         Files.writeString(file, out, StandardCharsets.UTF_8);
     }
 
+    /** One vector as one line. */
+    static void line(StringBuilder out, Map<String, Object> vector) {
+        value(out, vector);
+        out.append('\n');
+    }
+
     static String hex(byte[] bytes) {
         return HexFormat.of().formatHex(bytes);
     }
