@@ -21,7 +21,7 @@ use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
 use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply};
-use crate::services::groups::SharedGroup;
+use crate::services::groups::{self, SharedGroup};
 use crate::services::hold::{Ready, Token, Want};
 use crate::services::subscription::{SharedSubscription, Subscription};
 use crate::services::topics::perm;
@@ -191,6 +191,14 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wante
             data.expression_type.as_deref().unwrap_or_default()
         );
         return Err(Reply::system_error(remark));
+    }
+    if settings.broker.reject_pull_consumer_enable
+        && !groups::is_system(&group_name)
+        && broker.consumers.pulls_unheard(&group_name, call.conn.id())
+    {
+        let remark =
+            format!("the consumer's group info not exist, or the pull consumer is rejected by server.{FAQ}");
+        return Err(Reply::because(Code::SUBSCRIPTION_NOT_EXIST, remark));
     }
     if let Some(offset) = broker.offsets.take_reset(&group_name, &name, header.queue_id) {
         return Err(moved(broker, &header, &name, offset));

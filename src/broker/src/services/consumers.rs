@@ -326,6 +326,14 @@ impl Consumers {
         self.tables.read().groups.get(group).map(|g| g.message_model)
     }
 
+    /// Whether who pulls has sent no heartbeat for the group, and is no push consumer: with `rejectPullConsumerEnable` that may not
+    /// be.
+    pub fn pulls_unheard(&self, group: &str, connection: ConnectionId) -> bool {
+        let tables = self.tables.read();
+        let Some(group) = tables.groups.get(group) else { return true };
+        group.consume_type == Some(ConsumeType::Actively) && !group.members.contains_key(&connection)
+    }
+
     /// Whether the group has a member.
     pub fn is_online(&self, group: &str) -> bool {
         self.tables.read().groups.contains_key(group)

@@ -34,6 +34,12 @@ const SYSTEM_GROUPS: [&str; 8] = [
     "CID_RMQ_SYS_TRANS",
 ];
 
+/// Groups of tools and of the broker itself, which pull without being members. Java: `MixAll.isSysConsumerGroupPullMessage`.
+pub fn is_system(group: &str) -> bool {
+    let other = ["DEFAULT_CONSUMER", "SCHEDULE_CONSUMER", "__MONITOR_CONSUMER"];
+    group.starts_with("CID_RMQ_SYS_") || SYSTEM_GROUPS.contains(&group) || other.contains(&group)
+}
+
 #[derive(Debug, Default)]
 struct Tables {
     groups: HashMap<Arc<str>, SharedGroup>,

@@ -113,6 +113,41 @@ async fn members_hear_of_each_other() {
     assert!(one.told.try_recv().is_err(), "nothing more to tell");
 }
 
+/// With `rejectPullConsumerEnable` who is no member may not pull, but for tools.
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_consumers_may_be_rejected() {
+    let broker = Fixture::start_with(|s| {
+        s.set("rejectPullConsumerEnable", "true").unwrap();
+    })
+    .await;
+    broker.send("TA", 0, &[], "x").await;
+    let (one, two) = (Member::new(&broker), Member::new(&broker));
+    let pull = async |member: &Member, group: &str| {
+        let fields = [
+            ("consumerGroup", group),
+            ("topic", "TA"),
+            ("queueId", "0"),
+            ("queueOffset", "0"),
+            ("sysFlag", "4"),
+            ("subscription", "*"),
+        ];
+        let answer = member.ask(RC::PULL_MESSAGE, &fields, "").await;
+        (answer.code, answer.remark)
+    };
+    let remark = "the consumer's group info not exist, or the pull consumer is rejected by server.\n\
+                  See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+    let rejected = (Code::SUBSCRIPTION_NOT_EXIST, remark.to_owned());
+    assert_eq!(pull(&one, "cg").await, rejected);
+    assert_eq!(pull(&one, "TOOLS_CONSUMER").await.0, Code::SUCCESS);
+    let body = r#"{"clientID":"a","consumerDataSet":[{"groupName":"cg","consumeType":"CONSUME_ACTIVELY","messageModel":"CLUSTERING","subscriptionDataSet":[]}]}"#;
+    one.ask(RC::HEART_BEAT, &[], body).await;
+    assert_eq!(pull(&one, "cg").await, rejected, "a heartbeat of a pull consumer does not count");
+    // Members of a group with push consumers may, and so may others of it.
+    one.beat("a", "cg", &["TA"], "").await;
+    assert_eq!(pull(&one, "cg").await.0, Code::SUCCESS);
+    assert_eq!(pull(&two, "cg").await.0, Code::SUCCESS);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn v2_heartbeats_leave_subscriptions_out() {
     let broker = Fixture::start().await;

@@ -5,8 +5,11 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -67,6 +70,7 @@ public final class Wire implements AutoCloseable {
             Map<String, Object> answer = Json.object(new String(frame, 4, headLength, StandardCharsets.UTF_8));
             if (!Long.valueOf(id).equals(answer.get("opaque")) || (((Long) answer.get("flag")) & 1) == 0) {
                 // A request of the server to its client.
+                asked(answer);
                 continue;
             }
             @SuppressWarnings("unchecked")
@@ -74,6 +78,36 @@ public final class Wire implements AutoCloseable {
             byte[] rest = java.util.Arrays.copyOfRange(frame, 4 + headLength, frame.length);
             return new Answer(((Long) answer.get("code")).intValue(), (String) answer.get("remark"), fields, rest);
         }
+    }
+
+    /** Requests that the server has sent unasked: code and consumer group, in order of arrival. */
+    private final List<String> asked = new ArrayList<>();
+
+    private void asked(Map<String, Object> header) {
+        Object fields = header.get("extFields");
+        asked.add(header.get("code") + (fields instanceof Map<?, ?> map && map.get("consumerGroup") != null ? " " + map.get("consumerGroup") : ""));
+    }
+
+    /** What the server has sent unasked, once it sends nothing for a moment. */
+    public synchronized List<String> asked(int quietMs) throws IOException {
+        socket.setSoTimeout(quietMs);
+        try {
+            while (true) {
+                byte[] frame = new byte[in.readInt()];
+                socket.setSoTimeout(10_000);
+                in.readFully(frame);
+                socket.setSoTimeout(quietMs);
+                int headLength = (frame[1] & 0xff) << 16 | (frame[2] & 0xff) << 8 | frame[3] & 0xff;
+                asked(Json.object(new String(frame, 4, headLength, StandardCharsets.UTF_8)));
+            }
+        } catch (SocketTimeoutException e) {
+            // Quiet.
+        } finally {
+            socket.setSoTimeout(10_000);
+        }
+        List<String> all = new ArrayList<>(asked);
+        asked.clear();
+        return all;
     }
 
     @Override
