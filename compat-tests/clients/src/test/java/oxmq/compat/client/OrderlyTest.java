@@ -4,7 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -13,6 +15,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -20,7 +23,9 @@ import org.apache.rocketmq.common.message.MessageExt;
 import org.junit.jupiter.api.Test;
 import oxmq.compat.support.ClientTest;
 import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Consumer;
 import oxmq.compat.support.Env;
+import oxmq.compat.support.Fork;
 import oxmq.compat.support.Json;
 import oxmq.compat.support.Received;
 import oxmq.compat.support.Wire;
@@ -122,6 +127,134 @@ class OrderlyTest extends ClientTest {
         Set<String> all = a.texts();
         all.addAll(b.texts());
         return all;
+    }
+
+    /** What suspends its queue is retried in place; what does so too often goes to the dead letters, and its queue goes on. */
+    @Test
+    void whatFailsTooOftenGoesToTheDeadLetters() throws Exception {
+        cluster().topic(topic, 1);
+        Received received = new Received();
+        Received dead = new Received();
+        List<Integer> attempts = Collections.synchronizedList(new ArrayList<>());
+        DefaultMQPushConsumer consumer = newConsumer(group, topic, "*");
+        consumer.setMaxReconsumeTimes(2);
+        consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+            if (Received.text(messages.get(0)).equals("m-1")) {
+                attempts.add(messages.get(0).getReconsumeTimes());
+                context.setSuspendCurrentQueueTimeMillis(50);
+                return ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
+            }
+            received.addAll(messages);
+            return ConsumeOrderlyStatus.SUCCESS;
+        });
+        start(consumer);
+        send(producer(), topic, "m", 4);
+        received.await(List.of("m-0", "m-2", "m-3"), SOON);
+        assertEquals(List.of("m-0", "m-2", "m-3"), received.inOrder());
+        assertEquals(List.of(0, 1, 2), attempts);
+        Env.await("the dead letter", SOON, () -> Cluster.maxOffset(cluster().broker(), "%DLQ%" + group, 0) == 1);
+        consumer(Env.unique("cg"), "%DLQ%" + group, "*", dead.listener());
+        dead.awaitExactly(List.of("m-1"), SOON);
+        assertEquals(topic, dead.first("m-1").getProperty("RETRY_TOPIC"));
+        // Nothing of it waits in the retry topic.
+        assertEquals(0, Cluster.maxOffset(cluster().broker(), "%RETRY%" + group, 0));
+    }
+
+    /**
+     * A consumer that is killed keeps its locks until they expire, and only then another one gets its messages; what the killed
+     * one had committed does not come again.
+     */
+    @Test
+    void aConsumerIsKilledWithItsLocks() throws Exception {
+        int lockMs = 8_000;
+        Cluster own = new Cluster().addNamesrv();
+        if (Env.apache()) {
+            own.addApacheBroker("broker-a", List.of("-Drocketmq.broker.rebalance.lockMaxLiveTime=" + lockMs));
+        } else {
+            own.addBroker("broker-a", "rocketmq.broker.rebalance.lockMaxLiveTime", "" + lockMs);
+        }
+        later(own::close);
+        own.topic(topic, 2);
+        DefaultMQProducer producer = configure(new DefaultMQProducer(Env.unique("pg")));
+        producer.setNamesrvAddr(own.namesrvAddr());
+        producer.start();
+        later(producer::shutdown);
+        try (Fork first = new Fork(Consumer.class, null, List.of(), own.namesrvAddr(), group, topic, "orderly")) {
+            assertEquals("started", first.line(SOON));
+            Set<String> before = sendByKey(producer, "before", 2, 5);
+            Set<String> got = new HashSet<>();
+            while (!got.containsAll(before)) {
+                got.add(first.line(SOON));
+            }
+            Received second = new Received();
+            first.kill();
+            long killed = System.nanoTime();
+            Set<String> after = sendByKey(producer, "after", 2, 5);
+            DefaultMQPushConsumer consumer = newConsumer(group, topic, "*");
+            consumer.setNamesrvAddr(own.namesrvAddr());
+            consumer.registerMessageListener(into(second));
+            start(consumer);
+            // The client asks for locks every 20 s.
+            second.await(after, Duration.ofSeconds(100));
+            long waited = Duration.ofNanos(System.nanoTime() - killed).toMillis();
+            assertTrue(waited > lockMs - 3_000, "after " + waited + " ms the locks of the killed consumer still held");
+            assertOrderByKey(second, "before");
+            assertOrderByKey(second, "after");
+        }
+    }
+
+    /** Messages that a group gives back while it holds locks are dead letters at once; what is given back by 36 is not. */
+    @Test
+    void retriesOfAGroupThatHoldsLocks() {
+        cluster().topic(topic, 1);
+        cluster().group(group, 16);
+        String broker = cluster().broker().address();
+        String offsetId = (String) Cluster.ok(Wire.ask(broker, 310, Wire.ext("a", "pg", "b", topic, "c", "TBW102", "d", "4", "e", "0", "f", "0",
+            "g", "1", "h", "0", "i", ""), bytes("x"))).ext().get("msgId");
+        long physical = Long.parseLong(offsetId.substring(16), 16);
+        retry();
+        assertEquals(1, waiting("%RETRY%", 0));
+        assertEquals(0, waiting("%DLQ%", 0));
+        lock("client-1", 0);
+        retry();
+        assertEquals(1, waiting("%RETRY%", 0));
+        assertEquals(1, waiting("%DLQ%", 0));
+        Cluster.ok(Wire.ask(broker, 36, Wire.ext("offset", "" + physical, "group", group, "delayLevel", "1", "maxReconsumeTimes", "16"), new byte[0]));
+        assertEquals(1, waiting("%DLQ%", 0), "36 asks for no locks");
+        Env.await("it comes back", SOON, () -> waiting("%RETRY%", 0) == 2);
+        Cluster.ok(Wire.ask(broker, 42, Map.of(), body("client-1", 0)));
+        retry();
+        assertEquals(3, waiting("%RETRY%", 0));
+        assertEquals(1, waiting("%DLQ%", 0));
+    }
+
+    private void retry() {
+        Cluster.ok(Wire.ask(cluster().broker().address(), 310, Wire.ext("a", "CLIENT_INNER_PRODUCER", "b", "%RETRY%" + group, "c", "TBW102",
+            "d", "1", "e", "0", "f", "0", "g", "1", "h", "0", "i", "RETRY_TOPIC\u0001" + topic + "\u0002", "j", "1", "l", "16"), bytes("x")));
+    }
+
+    private long waiting(String prefix, int queue) {
+        Wire.Answer answer = Wire.ask(cluster().broker().address(), 30, Wire.ext("topic", prefix + group, "queueId", "" + queue), new byte[0]);
+        return answer.code() == 0 ? Long.parseLong((String) answer.ext().get("offset")) : 0;
+    }
+
+    /** Requests that say little, and strict mode, which without replicas changes nothing. */
+    @Test
+    void oddLocks() {
+        String broker = cluster().broker().address();
+        cluster().topic(topic, 2);
+        Wire.Answer answer = Wire.ask(broker, 41, Map.of(), bytes("{\"clientId\":\"a\",\"consumerGroup\":\"" + group + "\"}"));
+        assertEquals("{\"lockOKMQSet\":[]}", answer.text());
+        Cluster.ok(Wire.ask(broker, 42, Map.of(), bytes("{\"clientId\":\"a\",\"consumerGroup\":\"" + group + "\",\"mqSet\":[]}")));
+        for (String strict : List.of("true", "false")) {
+            Cluster.ok(Wire.ask(broker, 25, Map.of(), bytes("lockInStrictMode=" + strict + "\n")));
+            assertEquals(Set.of(0), lock("client-" + strict, strict.equals("true") ? 0 : 1).stream().map(q -> q * 0).collect(Collectors.toSet()));
+        }
+        assertEquals(Set.of(), lock("client-3", 0, 1));
+        // Queues of brokers and topics that are not there may be locked as well.
+        answer = Wire.ask(broker, 41, Map.of(), bytes("{\"clientId\":\"a\",\"consumerGroup\":\"" + group
+            + "\",\"mqSet\":[{\"brokerName\":\"other\",\"queueId\":7,\"topic\":\"Nothing\"}],\"onlyThisBroker\":true}"));
+        assertEquals("{\"lockOKMQSet\":[{\"brokerName\":\"other\",\"queueId\":7,\"topic\":\"Nothing\"}]}", answer.text());
     }
 
     /** Locks by hand: one owner a queue, until it unlocks. */

@@ -59,6 +59,17 @@ public final class Cluster implements AutoCloseable {
         return this;
     }
 
+    /** A broker of Apache's with system properties of its own. */
+    public Cluster addApacheBroker(String name, List<String> jvmOptions) {
+        Map<String, String> conf = Wire.ext("brokerClusterName", NAME, "brokerId", "0", "namesrvAddr", namesrvAddr(),
+            "messageDelayLevel", SHORT_DELAYS);
+        ServerProcess broker = new ServerProcess(Env.Target.APACHE, ServerProcess.Role.BROKER, name, conf);
+        broker.jvmOptions.addAll(jvmOptions);
+        brokers.add(broker.start());
+        awaitRegistered(broker);
+        return this;
+    }
+
     public String namesrvAddr() {
         return nameservers.stream().map(ServerProcess::address).collect(Collectors.joining(";"));
     }
