@@ -28,6 +28,9 @@ final class Folder implements AutoCloseable {
     final ServerProcess broker;
     final ServerProcess namesrv;
     final Path store;
+    /** Positions whose keys Apache's broker has thrown away. */
+    final Forgotten forgotten = new Forgotten();
+    private final long logFile;
     /** What check-store has to be told of index files of an unusual size. */
     private final List<String> layout;
     private DefaultMQAdminExt admin;
@@ -68,6 +71,7 @@ final class Folder implements AutoCloseable {
 
     private Folder(Map<String, String> settings, List<String> layout) {
         this.layout = layout;
+        logFile = Long.parseLong(settings.get("mappedFileSizeCommitLog"));
         namesrv = new ServerProcess(Env.Target.APACHE, ServerProcess.Role.NAMESRV, "namesrv", Map.of());
         Map<String, String> conf = new LinkedHashMap<>();
         conf.put("brokerClusterName", Cluster.NAME);
@@ -86,6 +90,9 @@ final class Folder implements AutoCloseable {
 
     void start(Env.Target whose, Env.Target whoseNames) throws Exception {
         namesrv.become(whoseNames).start();
+        if (whose == Env.Target.APACHE) {
+            forgotten.look(store, logFile);
+        }
         broker.become(whose).start();
         cluster.awaitRegistered(broker);
         admin = new DefaultMQAdminExt(15_000);
