@@ -174,8 +174,8 @@ impl Running {
             if let Err(error) = broker.store.shutdown() {
                 tracing::error!(%error, "stop the store");
             }
-            broker.progress.observe(|| (broker.store.written(), broker.store.flushed()));
-            broker.progress.observe(|| (broker.store.written(), broker.store.flushed()));
+            upkeep::observe(&broker);
+            upkeep::observe(&broker);
             upkeep::save_all(&broker);
         });
         let _ = stopped.await;

@@ -99,6 +99,7 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         };
         let now = broker.clock.mono_ms();
         let mut with_offsets = false;
+        let mut sync = false;
         if ticked {
             if !read_only && broker.store.poisoned().is_some() {
                 // Producers are to go elsewhere.
@@ -107,7 +108,7 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
             }
             broker.figures.sample(now);
             broker.figures.midnight(local_day(broker.clock.wall_ms()), now);
-            broker.progress.observe(|| (broker.store.written(), broker.store.flushed()));
+            sync = observe(&broker);
             if now >= offsets_due_ms {
                 with_offsets = true;
                 offsets_due_ms =
@@ -115,7 +116,12 @@ async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
             }
         }
         let saving = Arc::clone(&broker);
-        let saved = tokio::task::spawn_blocking(move || save(&saving, with_offsets));
+        let saved = tokio::task::spawn_blocking(move || {
+            if sync && saving.store.flush().is_ok() {
+                observe(&saving);
+            }
+            save(&saving, with_offsets);
+        });
         if saved.await.is_err() {
             tracing::error!("saving the configuration files panicked");
         }
@@ -169,6 +175,13 @@ fn local_day(wall_ms: i64) -> i64 {
     let Ok(now) = jiff::Timestamp::from_millisecond(wall_ms) else { return 0 };
     let offset = jiff::tz::TimeZone::system().to_offset(now).seconds();
     (wall_ms.div_euclid(1000) + i64::from(offset)).div_euclid(86_400)
+}
+
+/// Compares how far the delay levels are delivered with how far the log is synced: [`Progress::observe`].
+///
+/// [`Progress::observe`]: crate::services::progress::Progress::observe
+pub fn observe(broker: &Broker) -> bool {
+    broker.progress.observe(|| (broker.store.written(), broker.store.flushed()))
 }
 
 /// Writes every file of `config/` that has changed.

@@ -27,11 +27,24 @@ pub struct DelayOffsets {
     pub offset_table: Levels,
 }
 
+/// How long progress waits for the log to be synced before it asks for that, in ms. ASYNC_FLUSH lets the last page of a quiet
+/// log wait for 10 s; after a kill meanwhile all of that would be delivered again.
+const PATIENCE_MS: u64 = 2_000;
+
+/// A copy of what was delivered, on its way into the file.
+#[derive(Debug)]
+struct Candidate {
+    levels: Levels,
+    /// How far the log must be durable before it may be saved.
+    end: u64,
+    /// When the copy was made, on the monotonic clock.
+    since_ms: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     delivered: Levels,
-    /// A copy of `delivered`, and how far the log must be durable before it may be saved.
-    candidate: Option<(Levels, u64)>,
+    candidate: Option<Candidate>,
     /// What the file may say.
     durable: Levels,
     version: DataVersion,
@@ -76,22 +89,26 @@ impl Progress {
     }
 
     /// To be called now and then; `ends` reads the log's ends, written and flushed. Marks as savable what has become durable since the last call.
-    pub fn observe(&self, ends: impl FnOnce() -> (u64, u64)) {
+    /// Answers whether something has waited for long, so that the log should be synced for it.
+    pub fn observe(&self, ends: impl FnOnce() -> (u64, u64)) -> bool {
+        let now_ms = self.clock.mono_ms();
         let mut state = self.state.lock();
         // Read under the lock: whatever `delivered` counts is in the log before its end is looked at.
         let (written, flushed) = ends();
-        if let Some((levels, end)) = state.candidate.take() {
-            if flushed < end {
-                state.candidate = Some((levels, end));
-            } else if levels != state.durable {
-                state.durable = levels;
+        if let Some(candidate) = state.candidate.take() {
+            if flushed < candidate.end {
+                state.candidate = Some(candidate);
+            } else if candidate.levels != state.durable {
+                state.durable = candidate.levels;
                 state.version.next(self.clock.wall_ms());
                 self.file.touch();
             }
         }
         if state.candidate.is_none() && state.delivered != state.durable {
-            state.candidate = Some((state.delivered.clone(), written));
+            state.candidate =
+                Some(Candidate { levels: state.delivered.clone(), end: written, since_ms: now_ms });
         }
+        state.candidate.as_ref().is_some_and(|c| now_ms.saturating_sub(c.since_ms) >= PATIENCE_MS)
     }
 
     /// What the file says, or will.
@@ -129,6 +146,21 @@ mod tests {
         progress.observe(|| (700, 700));
         assert_eq!(progress.snapshot().offset_table, Levels::from([(3, 11)]));
         assert_eq!(progress.next(3), 11);
+    }
+
+    #[test]
+    fn asks_for_a_sync_when_it_has_waited() {
+        let clock = Arc::new(ManualClock::new(7));
+        let progress = Progress::open(ConfigFile::nowhere(), clock.clone()).unwrap();
+        assert!(!progress.observe(|| (500, 100)), "nothing waits");
+        progress.advance(3, 10);
+        assert!(!progress.observe(|| (500, 100)));
+        clock.advance_ms(PATIENCE_MS - 1);
+        assert!(!progress.observe(|| (600, 100)));
+        clock.advance_ms(1);
+        assert!(progress.observe(|| (600, 100)));
+        assert!(!progress.observe(|| (600, 600)));
+        assert_eq!(progress.snapshot().offset_table, Levels::from([(3, 10)]));
     }
 
     /// A delivery that is counted between two looks at the log is behind the end that it is paired with: nobody can
