@@ -38,12 +38,7 @@ impl Delivery {
             correct(&broker);
             let mut trouble = Trouble::default();
             while !stopped.load(Ordering::Acquire) {
-                for level in 1..=broker.levels.last() {
-                    let round = AssertUnwindSafe(|| deliver_level(&broker, level, &stopped, &mut trouble));
-                    if catch_unwind(round).is_err() {
-                        tracing::error!(level, "delivery of delayed messages panicked: it goes on");
-                    }
-                }
+                deliver_due(&broker, &stopped, &mut trouble);
                 std::thread::park_timeout(TICK);
             }
         })?;
@@ -62,8 +57,18 @@ impl Delivery {
     }
 }
 
+/// Delivers what is due of all levels.
+pub(crate) fn deliver_due(broker: &Broker, stop: &AtomicBool, trouble: &mut Trouble) {
+    for level in 1..=broker.levels.last() {
+        let round = AssertUnwindSafe(|| deliver_level(broker, level, stop, trouble));
+        if catch_unwind(round).is_err() {
+            tracing::error!(level, "delivery of delayed messages panicked: it goes on");
+        }
+    }
+}
+
 /// Progress that lies outside its queue is moved inside. Java: `correctDelayOffset`.
-fn correct(broker: &Broker) {
+pub(crate) fn correct(broker: &Broker) {
     for (level, offset) in broker.progress.levels() {
         let Some(queue) = broker.store.find_queue(topic::SCHEDULE, level - 1) else { continue };
         let inside = offset.clamp(broker.store.min_offset(&queue), queue.max_offset());
@@ -76,7 +81,7 @@ fn correct(broker: &Broker) {
 
 /// The levels whose last message the store did not take: said once, not ten times a second.
 #[derive(Default)]
-struct Trouble(BTreeSet<i32>);
+pub(crate) struct Trouble(BTreeSet<i32>);
 
 impl Trouble {
     fn failed(&mut self, level: i32, topic: &str, error: &AppendError) {

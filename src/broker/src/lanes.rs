@@ -22,7 +22,8 @@ pub const LANE_BYTES_MAX: usize = 256 << 20;
 /// Runs blocking work off the connections' tasks, a bounded amount at a time.
 #[derive(Debug)]
 pub struct Pool {
-    runtime: Handle,
+    /// Where there is none, work is done at once.
+    runtime: Option<Handle>,
     taken: Arc<Taken>,
     max: usize,
 }
@@ -35,17 +36,21 @@ struct Taken {
 }
 
 impl Pool {
-    fn new(runtime: Handle, max: usize) -> Self {
-        Pool { runtime, taken: Arc::default(), max }
+    fn new(runtime: impl Into<Option<Handle>>, max: usize) -> Self {
+        Pool { runtime: runtime.into(), taken: Arc::default(), max }
     }
 
     /// Runs `work`, which keeps `bytes` of memory meanwhile, or returns false when the pool is full.
     pub fn run(&self, bytes: usize, work: impl FnOnce() + Send + 'static) -> bool {
         let Some(place) = Taken::place(&self.taken, self.max, bytes) else { return false };
-        self.runtime.spawn_blocking(move || {
+        let placed = move || {
             let _place = place;
             work();
-        });
+        };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn_blocking(placed)),
+            None => placed(),
+        }
         true
     }
 }
@@ -53,20 +58,22 @@ impl Pool {
 /// What waits for something else than a disk: it takes no thread meanwhile. A bounded amount at a time.
 #[derive(Debug)]
 pub struct Waits {
-    runtime: Handle,
+    /// Where there is none, nothing can wait.
+    runtime: Option<Handle>,
     taken: Arc<Taken>,
     max: usize,
 }
 
 impl Waits {
-    fn new(runtime: Handle, max: usize) -> Self {
-        Waits { runtime, taken: Arc::default(), max }
+    fn new(runtime: impl Into<Option<Handle>>, max: usize) -> Self {
+        Waits { runtime: runtime.into(), taken: Arc::default(), max }
     }
 
     /// Runs `work`, which keeps `bytes` of memory until it is done, or returns false when too much waits.
     pub fn run(&self, bytes: usize, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        let Some(runtime) = &self.runtime else { return false };
         let Some(place) = Taken::place(&self.taken, self.max, bytes) else { return false };
-        self.runtime.spawn(async move {
+        runtime.spawn(async move {
             let _place = place;
             work.await;
         });
@@ -102,7 +109,8 @@ impl Drop for Place {
 /// take no threads from others.
 #[derive(Debug)]
 pub struct Line {
-    runtime: Handle,
+    /// Where there is none, work is done at once.
+    runtime: Option<Handle>,
     waiting: Arc<Mutex<Waiting>>,
     max: usize,
 }
@@ -124,8 +132,8 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl Line {
-    fn new(runtime: Handle, max: usize) -> Self {
-        Line { runtime, waiting: Arc::default(), max }
+    fn new(runtime: impl Into<Option<Handle>>, max: usize) -> Self {
+        Line { runtime: runtime.into(), waiting: Arc::default(), max }
     }
 
     /// Runs `work`, which keeps `bytes` of memory until it is done, or returns false when too much waits.
@@ -138,8 +146,12 @@ impl Line {
         waiting.bytes += bytes;
         waiting.works.push_back((bytes, Box::new(work)));
         if !std::mem::replace(&mut waiting.running, true) {
-            let waiting = Arc::clone(&self.waiting);
-            self.runtime.spawn_blocking(move || take_turns(&waiting));
+            let turns = Arc::clone(&self.waiting);
+            drop(waiting);
+            match &self.runtime {
+                Some(runtime) => drop(runtime.spawn_blocking(move || take_turns(&turns))),
+                None => take_turns(&turns),
+            }
         }
         true
     }
@@ -176,6 +188,16 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Lanes on which everything is done at once, by who asks: for a broker that is driven by hand.
+    pub fn at_once() -> Self {
+        Lanes {
+            disk: Pool::new(None, DISK_MAX),
+            admin: Pool::new(None, ADMIN_MAX),
+            create: Line::new(None, CREATE_MAX),
+            replies: Waits::new(None, REPLIES_MAX),
+        }
+    }
+
     /// Lanes on this runtime.
     pub fn new(runtime: Handle) -> Self {
         Lanes {

@@ -3,6 +3,7 @@
 pub mod broker;
 mod deliver;
 pub mod dispatch;
+pub mod driven;
 pub mod figures;
 mod front;
 pub mod lanes;

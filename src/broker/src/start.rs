@@ -136,6 +136,7 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
         levels,
         store,
         topics,
+        Lanes::new(tokio::runtime::Handle::current()),
     )?);
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
     let delivery = Delivery::start(Arc::clone(&broker))?;
@@ -169,17 +170,37 @@ impl Running {
         server.stop(STOP_GRACE).await;
         let stopped = tokio::task::spawn_blocking(move || {
             delivery.stop();
-            // A first flush makes durable what was delivered, so that its progress may be saved.
-            upkeep::save_all(&broker);
-            if let Err(error) = broker.store.shutdown() {
-                tracing::error!(%error, "stop the store");
-            }
-            upkeep::observe(&broker);
-            upkeep::observe(&broker);
-            upkeep::save_all(&broker);
+            close(&broker);
         });
         let _ = stopped.await;
     }
+}
+
+/// Writes the books and the log, when nothing changes them any more.
+pub(crate) fn close(broker: &Broker) {
+    // A first flush makes durable what was delivered, so that its progress may be saved.
+    upkeep::save_all(broker);
+    if let Err(error) = broker.store.shutdown() {
+        tracing::error!(%error, "stop the store");
+    }
+    upkeep::observe(broker);
+    upkeep::observe(broker);
+    upkeep::save_all(broker);
+}
+
+/// A broker that nothing runs: no port, no thread, no nameserver. See [`crate::driven`].
+pub(crate) fn still(settings: Settings, clock: SharedClock) -> Result<Arc<Broker>, StartError> {
+    let levels = Levels::parse(&settings.store.message_delay_level)?;
+    let identity = identity(&settings, u16::try_from(settings.server.listen_port).unwrap_or(0))?;
+    let mut options = store_options(&settings, &levels);
+    options.background = false;
+    let (store, topics) = recover_store(&settings, options, Arc::clone(&clock))?;
+    let lanes = Lanes::at_once();
+    let broker =
+        assemble(settings, SerializeType::Json, None, clock, identity, levels, store, topics, lanes)?;
+    let broker = Arc::new(broker);
+    broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
+    Ok(broker)
 }
 
 /// Calls to nameservers; whom to call, the registration finds out.
@@ -203,6 +224,7 @@ fn assemble(
     levels: Levels,
     store: Store,
     topics: topics::Topics,
+    lanes: Lanes,
 ) -> Result<Broker, StartError> {
     let folder = Path::new(&settings.store.store_path_root_dir).join("config");
     let file = |name: &str| ConfigFile::new(&folder, name);
@@ -228,7 +250,7 @@ fn assemble(
         figures: Figures::default(),
         rates: rates::Rates::default(),
         config_version: Mutex::new(DataVersion::at(boot_ms)),
-        lanes: Lanes::new(tokio::runtime::Handle::current()),
+        lanes,
         register: Notify::new(),
         persist: Notify::new(),
         cleanup: Default::default(),
@@ -267,37 +289,40 @@ async fn open_store(
     clock: &SharedClock,
 ) -> Result<(Store, topics::Topics), StartError> {
     let options = store_options(settings, levels);
+    let (settings, clock) = (settings.clone(), Arc::clone(clock));
+    let opened = tokio::task::spawn_blocking(move || recover_store(&settings, options, clock));
+    opened.await.map_err(std::io::Error::other)?
+}
+
+fn recover_store(
+    settings: &Settings,
+    options: StoreOptions,
+    clock: SharedClock,
+) -> Result<(Store, topics::Topics), StartError> {
     let topic_options = topic_options(settings);
     let folder = Path::new(&settings.store.store_path_root_dir).join("config");
     let preflight = preflight(settings, &options);
-    let clock = Arc::clone(clock);
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut pending = preflight.check(clock.wall_ms())?;
-        let unrecovered = oxmq_store::open(options, Arc::clone(&clock))?;
-        let topics = topics::Topics::open(
-            &topic_options,
-            ConfigFile::new(&folder, "topics.json"),
-            Arc::clone(&clock),
-        )?;
-        let store = unrecovered.with_batch_topics(topics.batch_names()).recover()?;
-        let recovered = store.recovered();
-        if !recovered.clean || recovered.dispatched > 0 {
-            // Only now do the queues say all.
-            pending = preflight.check_recovered(clock.wall_ms()).inspect_err(|_| {
-                if let Err(error) = store.shutdown() {
-                    tracing::error!(%error, "close the store");
-                }
-            })?;
-        }
-        if !pending.is_none() {
-            tracing::warn!(
-                "left untouched by acceptPending, for Apache's broker to go on with: {pending}; expiry of the log takes its \
-                 course"
-            );
-        }
-        Ok::<_, StartError>((store, topics))
-    });
-    opened.await.map_err(std::io::Error::other)?
+    let mut pending = preflight.check(clock.wall_ms())?;
+    let unrecovered = oxmq_store::open(options, Arc::clone(&clock))?;
+    let topics =
+        topics::Topics::open(&topic_options, ConfigFile::new(&folder, "topics.json"), Arc::clone(&clock))?;
+    let store = unrecovered.with_batch_topics(topics.batch_names()).recover()?;
+    let recovered = store.recovered();
+    if !recovered.clean || recovered.dispatched > 0 {
+        // Only now do the queues say all.
+        pending = preflight.check_recovered(clock.wall_ms()).inspect_err(|_| {
+            if let Err(error) = store.shutdown() {
+                tracing::error!(%error, "close the store");
+            }
+        })?;
+    }
+    if !pending.is_none() {
+        tracing::warn!(
+            "left untouched by acceptPending, for Apache's broker to go on with: {pending}; expiry of the log takes its \
+             course"
+        );
+    }
+    Ok((store, topics))
 }
 
 fn preflight(settings: &Settings, options: &StoreOptions) -> Preflight {

@@ -64,27 +64,27 @@ async fn holds(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
 async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = every(EXPIRE_TICK);
     while tick(&mut ticks, &mut stopped).await {
-        let silent_ms =
-            u64::try_from(broker.settings.load().broker.channel_expired_timeout).unwrap_or(120_000);
-        let departures = broker.consumers.expire(silent_ms);
-        let silent = broker.producers.expire(silent_ms);
-        for id in departures.close.iter().chain(&silent) {
-            if let Some(conn) = broker.connections.get(*id) {
-                tracing::warn!(peer = %conn.peer(), "client has been silent for too long: connection closed");
-                conn.close();
-            }
-        }
-        for (id, group) in &departures.left {
-            tracing::info!(
-                connection = id,
-                group = &**group,
-                "consumer has left: it was silent for too long"
-            );
-        }
-        notify::consumers_changed(&broker, &departures.notices);
+        expire_clients(&broker);
         broker.locks.expire();
         broker.rates.sample(broker.clock.mono_ms());
     }
+}
+
+/// Clients that have been silent for too long are gone.
+pub(crate) fn expire_clients(broker: &Broker) {
+    let silent_ms = u64::try_from(broker.settings.load().broker.channel_expired_timeout).unwrap_or(120_000);
+    let departures = broker.consumers.expire(silent_ms);
+    let silent = broker.producers.expire(silent_ms);
+    for id in departures.close.iter().chain(&silent) {
+        if let Some(conn) = broker.connections.get(*id) {
+            tracing::warn!(peer = %conn.peer(), "client has been silent for too long: connection closed");
+            conn.close();
+        }
+    }
+    for (id, group) in &departures.left {
+        tracing::info!(connection = id, group = &**group, "consumer has left: it was silent for too long");
+    }
+    notify::consumers_changed(broker, &departures.notices);
 }
 
 async fn books(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
@@ -189,7 +189,7 @@ pub fn save_all(broker: &Broker) {
     save(broker, true);
 }
 
-fn save(broker: &Broker, with_offsets: bool) {
+pub(crate) fn save(broker: &Broker, with_offsets: bool) {
     let report = |name: &str, result: std::io::Result<bool>| {
         if let Err(error) = result {
             tracing::error!(file = name, %error, "save configuration: it is tried again");

@@ -8,6 +8,7 @@
 pub mod client;
 mod connection;
 mod frame_task;
+mod loopback;
 mod outbox;
 mod registry;
 pub mod reply;
@@ -20,6 +21,7 @@ use oxmq_protocol::ext::ExtWriter;
 use oxmq_protocol::frame::{self, FrameError, FrameParts, Head, HeaderView, SerializeType};
 
 pub use connection::{Conn, Connection, IN_FLIGHT_MAX, LATE_BYTES_MAX, TOKENS_MAX};
+pub use loopback::Loopback;
 pub use outbox::{FrameStart, Outbox};
 
 /// A frame that outlives the read buffer: the answer to a call.

@@ -98,6 +98,19 @@ impl Outbox {
         self.payload_len = start.payload_len;
     }
 
+    /// Everything written so far in one piece.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        let mut from = 0;
+        for (at, payload) in &self.slices {
+            all.extend_from_slice(&self.bytes[from..*at]);
+            all.extend_from_slice(payload);
+            from = *at;
+        }
+        all.extend_from_slice(&self.bytes[from..]);
+        all
+    }
+
     /// Appends a whole frame built elsewhere. Small ones are copied, which spares the write a buffer.
     pub fn push_frame(&mut self, frame: Vec<u8>) {
         if frame.len() <= 1024 {

@@ -1,0 +1,46 @@
+//! The model test: one group of clients is driven through everything that may happen to it, and a small plain model says
+//! what it may see.
+//!
+//! ```text
+//! cargo test -p oxmq-model                                        what CI runs: some thousand seeds, and the mutants
+//! cargo run --release -p oxmq-model -- --seeds 100000 --threads 2 more
+//! cargo run --release -p oxmq-model -- --seed 42 --seeds 1 --trace one seed again, every step of it
+//! ```
+//!
+//! # What runs
+//!
+//! The broker's own code from the frames of its clients to its files, on a folder in memory ([`oxmq_broker::driven`]): no
+//! port, no thread, a clock that is set. What a served broker does by itself (deliveries, saving, time-outs) is done when
+//! the seed says so. The clients ([`client`]) are written here, by what the official ones do: heartbeats, averaged
+//! allocation, held pulls, commits, send-backs; they are not what is tested.
+//!
+//! # A seed ([`world`])
+//!
+//! Some hundred steps: sends, with and without a delay level, some again under the same id as after a lost answer; pulls,
+//! held or not; messages consumed in any order, a part of them refused; commits; members that join, leave and vanish; time
+//! that passes; the broker stopped or killed and started again. Then everything is consumed.
+//!
+//! # What is checked ([`model`])
+//!
+//! - Each queue is a dense list that only grows, also over a kill: an offset means one message for ever, and it is the one that
+//!   the answer to its send named. Every pull gives the list's messages from where it asked, in order, with their bytes.
+//! - Nothing is there that was not sent, nothing more often than sent. Delayed messages alone may come again after a kill,
+//!   and only those that were delivered in the last seconds before it.
+//! - A delayed message is never seen early, nor late by more than a look at the levels. Those of a level keep their order.
+//! - A send-back is seen once in the retry topic, counted, at its time, or in the dead-letter topic.
+//! - A held pull is answered as soon as there is something for it.
+//! - The broker gives back the offset that was committed; after a kill the one that was saved last.
+//! - Members hear of each change of the group.
+//! - In the end every message has been consumed or is in the dead-letter topic.
+//!
+//! # Mutants
+//!
+//! [`mutant`] puts faults in; a test sees each caught within 100 seeds.
+
+#![allow(clippy::print_stdout)]
+
+pub mod client;
+pub mod model;
+pub mod mutant;
+pub mod seed;
+pub mod world;
