@@ -47,8 +47,8 @@ struct Expected {
     owed: BTreeSet<Owed>,
     /// How often it may come once more.
     again: u32,
-    /// When it came last through a delay level.
-    delivered: Option<i64>,
+    /// When it came through a delay level.
+    delivered: Vec<i64>,
 }
 
 /// The model.
@@ -106,7 +106,7 @@ impl Model {
             Some(owed) => {
                 expected.owed.remove(&owed);
                 if owed.level > 0 {
-                    expected.delivered = Some(now);
+                    expected.delivered.push(now);
                     let last = self.order.insert((owed.level, place), owed.number);
                     if last.is_some_and(|last| last > owed.number) {
                         return Err(format!("{}: overtaken in level {}", what(), owed.level));
@@ -116,7 +116,7 @@ impl Model {
             None if expected.again > 0 => {
                 expected.again -= 1;
                 self.repeated += 1;
-                expected.delivered = Some(now);
+                expected.delivered.push(now);
             }
             None => match owed {
                 Some(owed) => return Err(format!("{}: {} ms early", what(), owed.due - now)),
@@ -182,9 +182,7 @@ impl Model {
     pub fn killed(&mut self, now: i64) {
         self.committed = self.saved.clone();
         for expected in self.expected.values_mut() {
-            if expected.delivered.is_some_and(|at| at >= now - REPEAT_MS) {
-                expected.again += 1;
-            }
+            expected.again += expected.delivered.iter().filter(|at| **at >= now - REPEAT_MS).count() as u32;
         }
     }
 
