@@ -233,12 +233,12 @@ fn a_nameserver_starts_says_so_and_stops() {
     let expected =
         format!("The Name Server boot success. serializeType=JSON, address 127.0.0.1:{}\n", ports[0].1);
     assert_eq!(boot, expected);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(20));
     let folder = home.path().join("logs/rocketmqlogs");
     assert_eq!(fs::read_dir(folder.join("run")).expect("lists").count(), 1, "the pid file");
     let (code, took) = server.stop();
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
     assert_eq!(fs::read_dir(folder.join("run")).expect("lists").count(), 0);
 
     let log = fs::read_to_string(folder.join("namesrv.log")).expect("the log");
@@ -462,7 +462,7 @@ fn a_broker_starts_says_so_and_stops() {
 
     let (code, took) = server.stop();
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
     assert!(!abort.exists());
 
     let mut crashed = home.start(&["broker", "-c", "b.conf", "-n", "127.0.0.1:1"]);

@@ -42,7 +42,7 @@ impl Fixture {
     }
 
     async fn until(&self, what: impl Fn(&Self) -> bool) {
-        let end = std::time::Instant::now() + Duration::from_secs(20);
+        let end = std::time::Instant::now() + Duration::from_secs(60);
         while !what(self) {
             assert!(std::time::Instant::now() < end);
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -117,7 +117,8 @@ async fn every_nameserver_hears_of_every_change_at_once() {
         assert!(topics.len() > 10, "the whole table: {topics:?}");
         assert_eq!((topics["TBW102"], topics["BenchmarkTest"]), (7, 6));
     }
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // Not at the next registration, after 30 s.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 
     // A topic that a send makes, and the permission of the broker, which masks those of all topics.
     broker.send("TNEW", 0, &[], "x").await;

@@ -130,7 +130,7 @@ async fn slaves_hear_of_their_master() {
         ha_broker_addr: None,
     };
     let next = async |hears: &mut mpsc::UnboundedReceiver<_>| {
-        tokio::time::timeout(Duration::from_secs(5), hears.recv()).await.unwrap().unwrap()
+        tokio::time::timeout(Duration::from_secs(30), hears.recv()).await.unwrap().unwrap()
     };
     assert_eq!(next(&mut hears).await, (905, true, gone));
     assert_eq!(ns.names().route("T").await.unwrap().unwrap().queue_datas[0].perm, 4);
