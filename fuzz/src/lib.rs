@@ -8,6 +8,6 @@ mod disk;
 mod formats;
 mod recover;
 
-pub use disk::{check_holes, check_log, disk_formats};
+pub use disk::{check_holes, check_log, disk_formats, preflight};
 pub use formats::formats;
 pub use recover::recover;

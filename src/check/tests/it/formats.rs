@@ -1,5 +1,5 @@
-//! Any bytes as what lies on a disk: units of batch queues, index files, timers, a log, `holes.json`. The fuzz targets
-//! `disk_formats`, `check_log` and `check_holes` run the same functions.
+//! Any bytes as what lies on a disk: units of batch queues, index files, timers, a log, `holes.json`, a RocksDB folder. The
+//! fuzz targets `disk_formats`, `check_log`, `check_holes` and `preflight` run the same functions.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,6 +10,7 @@ use oxmq_store::format::index::{self, HEADER, Header, Layout};
 use oxmq_store::format::timer::{
     CHECK, MAGIC_BLANK, SLOT, SLOTS, Slot, TIMER_UNIT, TimerCheckpoint, TimerEntry, TimerUnit, filler,
 };
+use oxmq_store::preflight::Preflight;
 
 /// What is read from any bytes is written as the same; chains end.
 pub fn disk_formats(bytes: &[u8]) {
@@ -127,6 +128,35 @@ pub fn check_holes(bytes: &[u8]) {
     let _ = dump::checkpoint(folder.path());
 }
 
+/// MANIFEST, write-ahead log and CURRENT of RocksDB folders: the first two bytes say where one ends and the next begins.
+/// Whether such a folder holds anything is answered, and the same each time.
+pub fn preflight(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let Some(([manifest_len, current_len], rest)) = bytes.split_first_chunk::<2>() else { return };
+    let (manifest, rest) = rest.split_at((usize::from(*manifest_len) * 4).min(rest.len()));
+    // Mostly it names the MANIFEST, so that this is read.
+    let (current, log) = match current_len {
+        0..240 => (&b"MANIFEST-000005\n"[..], rest),
+        n => rest.split_at(usize::from(n - 240).min(rest.len())),
+    };
+    for name in ["rocksdbstore", "consumequeue_rocksdb", "config/metadata"] {
+        let dir = folder.path().join(name);
+        std::fs::create_dir_all(&dir).expect("makes");
+        for (name, content) in [("MANIFEST-000005", manifest), ("000004.log", log), ("CURRENT", current)] {
+            std::fs::write(dir.join(name), content).expect("writes");
+        }
+    }
+    let preflight = Preflight {
+        root: folder.path().to_owned(),
+        commitlog: vec![folder.path().join("commitlog")],
+        dledger: None,
+        timer_precision_ms: 1000,
+        accept_pending: true,
+    };
+    let look = || preflight.check(1_700_000_000_000).map_err(|e| e.to_string());
+    assert_eq!(look(), look());
+}
+
 fn run(root: &Path, fast: bool) -> Report {
     let options = Options { root: root.to_owned(), fast, ..Options::default() };
     check(&options, Progress::none()).expect("it is a store folder")
@@ -146,6 +176,22 @@ mod tests {
             disk_formats(&bytes);
             check_log(&bytes);
             check_holes(&bytes);
+            preflight(&bytes);
+        }
+
+        /// Records of RocksDB's files with likely fields in them.
+        #[test]
+        fn hold_for_records_of_rocksdb(cut in 0usize..64, kind in 0u8..14, body in prop::collection::vec(
+            prop::sample::select(vec![0u8, 1, 2, 4, 5, 6, 7, 13, 14, 100, 102, 103, 200, 201, 202, 0x7f, 0x80, 0xff]), 0..64,
+        )) {
+            let mut record = vec![0, 0, 0, 0, body.len() as u8, 0, kind];
+            record.extend(&body);
+            let len = (record.len() - cut.min(record.len())).div_ceil(4);
+            let mut bytes = vec![len as u8, 0];
+            bytes.extend(&record);
+            bytes.resize(2 + 4 * len, 0);
+            bytes.extend(&record);
+            preflight(&bytes);
         }
 
         /// Small numbers and magics, where random bytes never get to.
@@ -184,7 +230,7 @@ mod tests {
     fn are_fuzzed() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
         let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-        for name in ["disk_formats", "check_log", "check_holes"] {
+        for name in ["disk_formats", "check_log", "check_holes", "preflight"] {
             assert!(root.join(format!("fuzz_targets/{name}.rs")).exists(), "{name} has no target");
             assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml lacks {name}");
         }
