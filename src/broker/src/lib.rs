@@ -10,6 +10,7 @@ pub mod lanes;
 mod notify;
 pub mod processors;
 mod registration;
+pub mod relay;
 pub mod reply;
 pub mod services;
 mod start;

@@ -29,6 +29,7 @@ use crate::deliver::Delivery;
 use crate::figures::Figures;
 use crate::front::{Front, Growth};
 use crate::lanes::Lanes;
+use crate::relay::Relays;
 use crate::services::file::{ConfigFile, LoadError};
 use crate::services::schedule::{Levels, LevelsError};
 use crate::services::topics::TopicOptions;
@@ -251,6 +252,7 @@ fn assemble(
         rates: rates::Rates::default(),
         config_version: Mutex::new(DataVersion::at(boot_ms)),
         lanes,
+        relays: Relays::new(tokio::runtime::Handle::current()),
         register: Notify::new(),
         persist: Notify::new(),
         cleanup: Default::default(),

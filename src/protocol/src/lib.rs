@@ -8,5 +8,6 @@ pub mod header;
 pub mod json;
 pub mod message;
 mod raw;
+pub mod version;
 
 pub use raw::Raw;

@@ -1,5 +1,6 @@
 //! What the broker does for a request: one family a file, functions only. Whatever has state is a service.
 
+pub mod callback;
 pub mod clean;
 pub mod client;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod outgoing;
 pub mod pull;
 pub mod query;
 pub mod reply_message;
+pub mod replay;
 pub mod runtime;
 pub mod send;
 pub mod send_back;

@@ -70,6 +70,10 @@ impl Wanted {
         self.subscription.as_ref().is_none_or(|s| s.matches(tags_code))
     }
 
+    fn group(&self) -> &str {
+        self.group.group_name.as_deref().unwrap_or_default()
+    }
+
     /// Who waits.
     pub fn conn(&self) -> &Conn {
         &self.conn
@@ -110,6 +114,13 @@ fn unopened(call: &Call<'_>) -> Vec<u8> {
 pub fn resume(broker: &Arc<Broker>, token: Token, out: &mut Outbox) {
     let taken = broker.waiting.take(token);
     if let Some((want, wanted, ready)) = taken {
+        let (group, queue) = (wanted.group(), &wanted.queue);
+        if let Some(offset) = broker.offsets.take_reset(group, queue.topic(), queue.queue_id()) {
+            if !wanted.oneway {
+                out.push_frame(moved(broker, queue, offset).frame(broker.serialize, wanted.opaque));
+            }
+            return;
+        }
         let deadline = (ready == Ready::Grown).then_some(want.deadline_ms);
         run(broker, wanted, Some(deadline), out);
     }
@@ -200,8 +211,9 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wante
             format!("the consumer's group info not exist, or the pull consumer is rejected by server.{FAQ}");
         return Err(Reply::because(Code::SUBSCRIPTION_NOT_EXIST, remark));
     }
-    if let Some(offset) = broker.offsets.take_reset(&group_name, &name, header.queue_id) {
-        return Err(moved(broker, &header, &name, offset));
+    let reset = broker.offsets.take_reset(&group_name, &name, header.queue_id);
+    if let Some(offset) = reset.filter(|_| settings.broker.use_server_side_reset_offset) {
+        return Err(moved(broker, &queue, offset));
     }
     if header.sys_flag & flags::COMMIT_OFFSET != 0 {
         broker.offsets.commit(&group_name, &name, header.queue_id, header.commit_offset);
@@ -229,12 +241,11 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wante
 }
 
 /// An operator has reset this queue: the consumer is told where it goes on, once.
-fn moved(broker: &Broker, header: &Pull<'_>, name: &str, offset: i64) -> Reply {
-    let queue = broker.store.queue(name, header.queue_id);
+fn moved(broker: &Broker, queue: &Queue, offset: i64) -> Reply {
     Reply::because(Code::PULL_OFFSET_MOVED, "OFFSET_RESET")
         .field("suggestWhichBrokerId", 0)
         .field("nextBeginOffset", offset)
-        .field("minOffset", broker.store.min_offset(&queue))
+        .field("minOffset", broker.store.min_offset(queue))
         .field("maxOffset", queue.max_offset())
         .field("topicSysFlag", 0)
         .field("groupSysFlag", 0)
@@ -301,7 +312,7 @@ fn registered(
 /// Notes what was read, and how far the group has come by it.
 fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
     broker.figures.pulled(outcome);
-    let (group, queue) = (wanted.group.group_name.as_deref().unwrap_or_default(), &wanted.queue);
+    let (group, queue) = (wanted.group(), &wanted.queue);
     if outcome.count > 0 {
         broker.rates.got(group, queue.topic(), u64::from(outcome.count));
     }
@@ -411,11 +422,17 @@ fn next_step(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, resumed: O
 /// Holds the pull, or gives it back when it may not be.
 fn hold(broker: &Broker, wanted: Wanted, until: i64, deadline_ms: u64) -> Result<(), Wanted> {
     let (queue, conn) = (Arc::clone(&wanted.queue), Arc::clone(&wanted.conn));
+    let group = Arc::clone(&wanted.group);
     let want = Want { queue: queue.id(), offset: until, deadline_ms, connection: conn.id() };
     broker.waiting.add(want, wanted)?;
     // Added first and looked at after: an append in between either finds the waiter or is seen here.
     if queue.max_offset() > until {
         broker.waiting.grown(&queue, queue.max_offset());
+    }
+    // So does an operator who resets the queue in between.
+    let group = group.group_name.as_deref().unwrap_or_default();
+    if broker.offsets.has_reset(group, queue.topic(), queue.queue_id()) {
+        broker.waiting.grown(&queue, NEVER);
     }
     // On another thread than the connection's, the connection may have gone meanwhile.
     if !conn.is_open() {

@@ -167,6 +167,23 @@ impl Offsets {
         Some(values(&place.committed))
     }
 
+    /// The least offset of all groups in each queue of a topic; `without` names groups that do not count, and no offset counts
+    /// that lies before its queue's `begin`. Java `queryMinOffsetInAllGroup`.
+    pub fn least(&self, topic: &str, without: &[&str], begin: impl Fn(i32) -> i64) -> BTreeMap<i32, i64> {
+        let all: Vec<(i32, i64)> = {
+            let places = self.places.read();
+            let counted = places.iter().filter(|(group, _)| !without.contains(&&***group));
+            let queues = counted.filter_map(|(_, topics)| topics.get(topic)).flat_map(|p| &p.committed);
+            queues.map(|(queue, offset)| (*queue, offset.load(Ordering::Relaxed))).collect()
+        };
+        let mut least = BTreeMap::new();
+        // Where a queue begins is in its file: not asked for with the lock held.
+        for (queue, offset) in all.into_iter().filter(|(queue, offset)| *offset >= begin(*queue)) {
+            least.entry(queue).and_modify(|known: &mut i64| *known = offset.min(*known)).or_insert(offset);
+        }
+        least
+    }
+
     /// Sets an offset on an operator's behalf: the next pull and the next query see it, commits until then are ignored.
     /// False for values that cannot be offsets.
     pub fn assign_reset(&self, group: &str, topic: &str, queue: i32, offset: i64) -> bool {
@@ -212,6 +229,9 @@ impl Offsets {
     pub fn clone_group(&self, from: &str, to: &str, topic: &str) {
         let Some(offsets) = self.of(from, topic) else { return };
         let mut places = self.places.write();
+        if self.entries.load(Ordering::Relaxed) + offsets.len() > OFFSETS_MAX {
+            return;
+        }
         let place = place(&mut places, to, topic);
         self.entries.fetch_sub(place.committed.len(), Ordering::Relaxed);
         self.entries.fetch_add(offsets.len(), Ordering::Relaxed);

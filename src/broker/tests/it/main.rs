@@ -13,6 +13,7 @@ mod query;
 mod refused;
 mod register;
 mod request_reply;
+mod replay;
 mod restart;
 mod setup;
 mod slow;

@@ -10,6 +10,7 @@ pub mod offsets;
 pub mod producer;
 pub mod queue;
 pub mod register;
+pub mod replay;
 pub mod route;
 pub mod runtime;
 pub mod stats;

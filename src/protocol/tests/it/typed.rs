@@ -7,6 +7,10 @@ use oxmq_protocol::header::admin::{
 };
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClient};
 use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffset, UpdateConsumerOffset};
+use oxmq_protocol::header::replay::{
+    CloneGroupOffset, ConsumeDirectly, GetBrokerConsumeStats, GetConsumerRunningInfo, GetConsumerStatus,
+    QueryConsumeTimeSpan, QueryCorrectionOffset, ResetOffset, ViewBrokerStats,
+};
 
 use crate::frames::typed;
 use crate::{text, unhex, vectors};
@@ -48,9 +52,18 @@ fn headers_of_offsets_clients_and_administration() {
             "UpdateGroupForbiddenRequestHeader" => typed::<UpdateGroupForbidden>(&head, name),
             "GetConsumeStatsRequestHeader" => typed::<GetConsumeStats>(&head, name),
             "ViewMessageRequestHeader" => typed::<ViewMessage>(&head, name),
+            "ResetOffsetRequestHeader" => typed::<ResetOffset<'_>>(&head, name),
+            "GetConsumerStatusRequestHeader" => typed::<GetConsumerStatus<'_>>(&head, name),
+            "QueryConsumeTimeSpanRequestHeader" => typed::<QueryConsumeTimeSpan<'_>>(&head, name),
+            "GetConsumerRunningInfoRequestHeader" => typed::<GetConsumerRunningInfo<'_>>(&head, name),
+            "QueryCorrectionOffsetHeader" => typed::<QueryCorrectionOffset<'_>>(&head, name),
+            "ConsumeMessageDirectlyResultRequestHeader" => typed::<ConsumeDirectly<'_>>(&head, name),
+            "CloneGroupOffsetRequestHeader" => typed::<CloneGroupOffset<'_>>(&head, name),
+            "ViewBrokerStatsDataRequestHeader" => typed::<ViewBrokerStats>(&head, name),
+            "GetConsumeStatsInBrokerHeader" => typed::<GetBrokerConsumeStats>(&head, name),
             _ => continue,
         }
         seen += 1;
     }
-    assert!(seen >= 40, "{seen}");
+    assert!(seen >= 58, "{seen}");
 }

@@ -22,6 +22,9 @@ use oxmq_protocol::body::register::{
     LogicQueueMappingItem, RegisterBrokerBody, TopicConfigWrapper, TopicQueueMappingDetail,
     TopicQueueMappings,
 };
+use oxmq_protocol::body::replay::{
+    ConsumeTimeSpans, ConsumerStatus, CorrectionOffsets, QueueForC, QueueTimeSpan, ResetOffsetForC,
+};
 use oxmq_protocol::body::route::{
     BrokerData, ClusterInfo, QueueData, TopicList, TopicQueueMappingInfo, TopicRouteData,
 };
@@ -56,6 +59,7 @@ bodies! {
     TopicConfigWrapper RegisterBrokerBody BrokerData QueueData TopicQueueMappingInfo TopicRouteData ClusterInfo TopicList
     KvTable TopicOffset TopicStatsTable OffsetWrapper ConsumeStats ConsumeStatsList BrokerStatsItem BrokerStatsData
     ResetOffsetBody TopicConfig
+    QueueForC ResetOffsetForC ConsumerStatus QueueTimeSpan ConsumeTimeSpans CorrectionOffsets
 }
 
 /// Heap bytes of a tree for each byte of its text: the worst are objects of one member, `{1:1}`, whose table has room

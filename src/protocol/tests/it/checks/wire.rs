@@ -16,6 +16,10 @@ use oxmq_protocol::header::namesrv::{
     RegisterBroker, TopicOfCluster,
 };
 use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffset, UpdateConsumerOffset};
+use oxmq_protocol::header::replay::{
+    CloneGroupOffset, ConsumeDirectly, GetBrokerConsumeStats, GetConsumerRunningInfo, GetConsumerStatus,
+    QueryConsumeTimeSpan, QueryCorrectionOffset, ResetOffset, ViewBrokerStats,
+};
 
 use super::Source;
 
@@ -46,6 +50,8 @@ headers! {
     UpdateGroupForbidden GetConsumeStats ViewMessage QueryMessage UnregisterClient ConsumerGroup ProducerGroup SendV2 SendV1 SendReply
     Pull PullReply PushReply SendBack KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
     GetBrokerMembers NotifyMinBrokerIdChange QueryConsumerOffset UpdateConsumerOffset QueueAsked SearchOffset
+    ResetOffset GetConsumerStatus QueryConsumeTimeSpan GetConsumerRunningInfo QueryCorrectionOffset ConsumeDirectly CloneGroupOffset
+    ViewBrokerStats GetBrokerConsumeStats
 }
 
 /// Names of fields, most of those that a header cannot do without among them.
@@ -75,14 +81,19 @@ pub const FIELDS: &[&str] = &[
     "brokerId",
     "brokerName",
     "clientID",
+    "clientId",
     "cluster",
     "clusterName",
     "commitOffset",
+    "compareGroup",
     "compressed",
     "consumerGroup",
     "delayLevel",
+    "destGroup",
     "group",
     "groupName",
+    "isOrder",
+    "isForce",
     "maxOffset",
     "minBrokerAddr",
     "minBrokerId",
@@ -99,6 +110,9 @@ pub const FIELDS: &[&str] = &[
     "queueOffset",
     "readQueueNums",
     "readable",
+    "statsName",
+    "statsKey",
+    "srcGroup",
     "suggestWhichBrokerId",
     "sysFlag",
     "timestamp",
