@@ -41,9 +41,10 @@ const STATUS_BYTES_MAX: usize = 12 << 20;
 pub type Fields = Vec<(String, String)>;
 
 /// What is under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Relays {
-    runtime: Handle,
+    /// Absent where a broker is driven without one: nothing is relayed there.
+    runtime: Option<Handle>,
     taken: Arc<Taken>,
 }
 
@@ -67,9 +68,9 @@ impl Drop for Place {
 }
 
 impl Relays {
-    /// Relays on this runtime.
-    pub fn new(runtime: Handle) -> Self {
-        Relays { runtime, taken: Arc::default() }
+    /// Relays on the current runtime.
+    pub fn new() -> Self {
+        Relays { runtime: Handle::try_current().ok(), taken: Arc::default() }
     }
 
     /// How many are under way.
@@ -90,6 +91,7 @@ impl Relays {
         bytes: usize,
         work: impl Future<Output = Vec<u8>> + Send + 'static,
     ) -> bool {
+        let Some(runtime) = &self.runtime else { return false };
         let relays = self.taken.relays.fetch_add(1, Ordering::AcqRel);
         let held = self.taken.bytes.fetch_add(bytes, Ordering::AcqRel);
         let place = Place { taken: Arc::clone(&self.taken), bytes };
@@ -97,7 +99,7 @@ impl Relays {
             return false;
         }
         let (conn, oneway) = (Arc::clone(call.conn), call.head.is_oneway());
-        self.runtime.spawn(async move {
+        runtime.spawn(async move {
             let _place = place;
             let frame = work.await;
             if !oneway {

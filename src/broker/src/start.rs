@@ -252,7 +252,7 @@ fn assemble(
         rates: rates::Rates::default(),
         config_version: Mutex::new(DataVersion::at(boot_ms)),
         lanes,
-        relays: Relays::new(tokio::runtime::Handle::current()),
+        relays: Relays::new(),
         register: Notify::new(),
         persist: Notify::new(),
         cleanup: Default::default(),
