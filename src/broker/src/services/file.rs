@@ -56,7 +56,7 @@ impl ConfigFile {
         }
     }
 
-    /// The content, else that of the backup; `None` when there is no file yet.
+    /// The content, else that of the backup, of which the file is then made anew; `None` when there is no file yet.
     pub fn load<T: DeserializeOwned + Serialize>(&self) -> Result<Option<T>, LoadError> {
         let Some(path) = &self.path else { return Ok(None) };
         let (mut content, mut bad) = (None, None);
@@ -74,11 +74,27 @@ impl ConfigFile {
         match found {
             Ok(text) => {
                 if let (Some(text), Some(content)) = (text, &content) {
+                    if self.damaged.load(Ordering::Relaxed) || !path.exists() {
+                        self.put_back(path, &text);
+                    }
                     *self.unknown.lock() = Unknown::of(&text, content);
                 }
                 Ok(content)
             }
             Err(source) => Err(LoadError { path: path.clone(), source, content: bad }),
+        }
+    }
+
+    /// Makes the file anew of what its backup had; a damaged one is kept aside. Where that fails, the next write tries again.
+    fn put_back(&self, path: &Path, text: &[u8]) {
+        let damaged = self.damaged.load(Ordering::Relaxed);
+        let aside = if damaged { persist::set_aside(path) } else { Ok(()) };
+        match aside.and_then(|()| persist::save(path, text)) {
+            Ok(()) => {
+                self.damaged.store(false, Ordering::Relaxed);
+                tracing::warn!(file = %path.display(), kept_aside = damaged, "file made anew from its .bak");
+            }
+            Err(error) => tracing::error!(file = %path.display(), %error, "file not made anew from its .bak"),
         }
     }
 

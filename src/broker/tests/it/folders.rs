@@ -270,7 +270,7 @@ async fn damaged_configuration_refuses_the_start() {
     }
 }
 
-/// Until the file is written anew the backup is all there is of it, and it is not replaced by what is damaged.
+/// The file is made anew of its backup, which is not replaced by what is damaged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_was_needed_stays_until_the_file_is_whole() {
     let broker = Fixture::start().await;
@@ -282,6 +282,7 @@ async fn a_backup_that_was_needed_stays_until_the_file_is_whole() {
     write(&bak, &good);
     write(&path, b"{\"half");
     let broker = Fixture::start_in(folder, |_| {}).await;
+    assert!(fs::read_to_string(&path).unwrap().contains("\"TA\""));
     let sent = broker.send("TB", 0, &[], "m").await;
     assert_eq!(sent.code, Code::SUCCESS, "{}", sent.remark);
     assert_eq!(fs::read(&bak).unwrap(), good);

@@ -293,6 +293,16 @@ fn a_damaged_file_stops_the_start() {
     assert_eq!(topics.version().counter, 9);
     let loaded = topics.get("X").expect("from backup");
     assert_eq!((loaded.topic_name.as_str(), loaded.read_queue_nums), ("X", 16));
+    // The file is whole again at once, and nothing is thrown away. So it is where only the backup is left.
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("reads");
+    let files = || ["topics.json", "topics.json.bak"].map(read);
+    assert_eq!(
+        (files(), &*read("topics.json.damaged")),
+        ([backup, backup].map(String::from), "{\"dataVersion\":")
+    );
+    std::fs::remove_file(&path).expect("removes");
+    assert_eq!(open().expect("backup").version().counter, 9);
+    assert_eq!(files(), [backup, backup]);
 }
 
 /// The file forgets a topic only after its messages are gone; nobody finds it meanwhile.
