@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,7 @@ use crate::services::rates::Rates;
 use crate::services::schedule::Levels;
 use crate::services::topics::{SharedTopic, Topics, perm};
 use crate::services::waiting::Waiting;
+use crate::timer;
 
 /// Settings of a moment; 25 (UPDATE_BROKER_CONFIG) replaces them.
 pub type Settings = BrokerSettings;
@@ -97,6 +99,8 @@ pub struct Broker {
     pub levels: Levels,
     /// How far the delay levels are delivered.
     pub progress: Progress,
+    /// Messages with a delivery time of their own; empty with `timerWheelEnable=false`.
+    pub timer: OnceLock<timer::Shared>,
     /// Counters.
     pub figures: Figures,
     /// Rates by topic and by group.

@@ -149,7 +149,7 @@ fn take_due(broker: &Broker, queue: &Arc<Queue>, level: i32, offset: i64) -> Opt
 }
 
 /// The records in slices of one or more.
-fn records(slices: &[Bytes]) -> impl Iterator<Item = RecordView<'_>> {
+pub(crate) fn records(slices: &[Bytes]) -> impl Iterator<Item = RecordView<'_>> {
     slices.iter().flat_map(|slice| {
         let mut rest: &[u8] = slice;
         std::iter::from_fn(move || {

@@ -108,6 +108,8 @@ pub static TABLE: &[Route] = &[
     on(RC::GET_ALL_CONSUMER_OFFSET, Admin, p::stats::all_offsets),
     on(RC::GET_ALL_DELAY_OFFSET, Admin, p::stats::all_delay_offsets),
     on(RC::CHECK_CLIENT_CONFIG, Inline, p::client::check_client_config),
+    on(RC::GET_TIMER_CHECK_POINT, Admin, p::timer_admin::check_point),
+    on(RC::GET_TIMER_METRICS, Admin, p::timer_admin::metrics),
     on(RC::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, Admin, p::group_admin::update),
     on(RC::GET_ALL_SUBSCRIPTIONGROUP_CONFIG, Admin, p::group_admin::all),
     on(RC::GET_TOPIC_STATS_INFO, Admin, p::stats::topic),
@@ -141,6 +143,7 @@ pub static TABLE: &[Route] = &[
     on(RC::GET_SUBSCRIPTIONGROUP_CONFIG, Admin, p::group_admin::get),
     on(RC::UPDATE_AND_GET_GROUP_FORBIDDEN, Admin, p::group_admin::forbidden),
     hot(RC::LITE_PULL_MESSAGE, Ports::Main, p::pull::handle),
+    on(RC::RECALL_MESSAGE, Disk, p::recall::handle),
     on(RC::UPDATE_AND_CREATE_STATIC_TOPIC, Admin, p::static_topic::update),
 ];
 

@@ -14,6 +14,7 @@ pub mod relay;
 pub mod reply;
 pub mod services;
 mod start;
+pub mod timer;
 mod upkeep;
 
 pub use broker::{Broker, Identity, Settings};

@@ -19,6 +19,7 @@ use oxmq_remoting::client::{Client, ClientConfig};
 use oxmq_remoting::server::{self, Server, ServerConfig};
 use oxmq_remoting::tls::{Tls, TlsError, TlsSettings};
 use oxmq_store::preflight::{Preflight, PreflightError};
+use oxmq_store::timer::TimerError;
 use oxmq_store::{FlushMode, IndexOptions, OpenError, PullPolicy, RecoverError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -36,7 +37,7 @@ use crate::services::topics::TopicOptions;
 use crate::services::{
     consumers, groups, locks, mappings, offsets, producers, progress, rates, topics, waiting,
 };
-use crate::{registration, upkeep};
+use crate::{registration, timer, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
 const QUEUE_UNIT: u64 = 20;
@@ -93,6 +94,9 @@ pub enum StartError {
     /// The store cannot be recovered.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The timer's files cannot be used.
+    #[error(transparent)]
+    Timer(#[from] TimerError),
     /// A file of `config/` cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -109,6 +113,7 @@ pub struct Running {
     broker: Arc<Broker>,
     server: Server,
     delivery: Delivery,
+    timer: Option<timer::Delivery>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -140,12 +145,13 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
         Lanes::new(tokio::runtime::Handle::current()),
     )?);
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
+    let timer = open_timer(&broker).await?.map(timer::Delivery::start).transpose()?;
     let delivery = Delivery::start(Arc::clone(&broker))?;
     let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = upkeep::start(&broker, &stopped);
     tasks.push(registration::start(&broker, nameservers, &stopped));
-    Ok(Running { broker, server, delivery, stop, tasks })
+    Ok(Running { broker, server, delivery, timer, stop, tasks })
 }
 
 impl Running {
@@ -162,7 +168,7 @@ impl Running {
     /// Stops: unregisters, takes no more connections, finishes what is being served, delivers no more, writes the books and
     /// the log. What could not be written is logged; the store then keeps its `abort` file, and the next start recovers.
     pub async fn stop(self) {
-        let Running { broker, server, delivery, stop, tasks } = self;
+        let Running { broker, server, delivery, timer, stop, tasks } = self;
         // Held pulls are dropped with their connections: clients pull elsewhere, or here again.
         let _ = stop.send(true);
         for task in tasks {
@@ -171,7 +177,11 @@ impl Running {
         server.stop(STOP_GRACE).await;
         let stopped = tokio::task::spawn_blocking(move || {
             delivery.stop();
+            let timer = timer.and_then(timer::Delivery::stop);
             close(&broker);
+            if let Some(timer) = timer {
+                timer.close();
+            }
         });
         let _ = stopped.await;
     }
@@ -202,6 +212,20 @@ pub(crate) fn still(settings: Settings, clock: SharedClock) -> Result<Arc<Broker
     let broker = Arc::new(broker);
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
     Ok(broker)
+}
+
+/// The timer wheel, where there is to be one.
+async fn open_timer(broker: &Arc<Broker>) -> Result<Option<timer::Opened>, StartError> {
+    let settings = broker.settings.load();
+    if !settings.store.timer_wheel_enable {
+        return Ok(None);
+    }
+    let folder = Path::new(&settings.store.store_path_root_dir).join("config");
+    let file = ConfigFile::new(&folder, "timermetrics");
+    let metrics = timer::metrics::Metrics::open(file, Arc::clone(&broker.clock))?;
+    let broker = Arc::clone(broker);
+    let opened = tokio::task::spawn_blocking(move || timer::Opened::open(&broker, metrics));
+    Ok(Some(opened.await.map_err(std::io::Error::other)??))
 }
 
 /// Calls to nameservers; whom to call, the registration finds out.
@@ -248,6 +272,7 @@ fn assemble(
         sync_flush: settings.store.flush_disk_type == FlushDiskType::SyncFlush,
         settings: ArcSwap::from_pointee(settings),
         config_file,
+        timer: Default::default(),
         figures: Figures::default(),
         rates: rates::Rates::default(),
         config_version: Mutex::new(DataVersion::at(boot_ms)),
@@ -279,7 +304,7 @@ fn topic_options(settings: &Settings) -> TopicOptions {
         broker_topic: broker.broker_topic_enable,
         trace_topic: broker.trace_topic_enable.then(|| broker.msg_trace_topic_name.clone()),
         revive_queue_num: REVIVE_QUEUES,
-        timer_wheel: true,
+        timer_wheel: settings.store.timer_wheel_enable,
     }
 }
 
@@ -333,7 +358,8 @@ fn preflight(settings: &Settings, options: &StoreOptions) -> Preflight {
         root: options.root.clone(),
         commitlog: [options.commitlog_dirs(), options.commitlog_read_only.clone()].concat(),
         dledger: set("storePathDLedgerCommitLog").map(PathBuf::from),
-        timer_precision_ms: set("timerPrecisionMs").and_then(|n| n.parse().ok()).unwrap_or(1000),
+        timer_precision_ms: i64::from(settings.store.timer_precision_ms),
+        timer_wheel: settings.store.timer_wheel_enable,
         accept_pending: settings.broker.accept_pending,
     }
 }

@@ -199,6 +199,9 @@ pub(crate) fn save(broker: &Broker, with_offsets: bool) {
     report("topics.json", broker.topics.save());
     report("subscriptionGroup.json", broker.groups.save());
     report("delayOffset.json", broker.progress.save());
+    if let Some(timer) = broker.timer.get() {
+        report("timermetrics", timer.metrics.save());
+    }
     if with_offsets {
         report("consumerOffset.json", broker.offsets.save());
     }

@@ -238,6 +238,7 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
         commitlog: commitlog.to_vec(),
         dledger: None,
         timer_precision_ms: PRECISION_MS,
+        timer_wheel: false,
         accept_pending: true,
     };
     match preflight.check(SystemClock::new().wall_ms()) {

@@ -35,6 +35,7 @@ mod retention;
 mod search;
 mod space;
 mod store;
+pub mod timer;
 
 pub use api::{
     Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, PullStatus, StoreListener, TagsCode,

@@ -122,6 +122,10 @@ config! {
         /// Open a store folder in which Apache's broker has left timers, half messages or POP checkpoints, and leave them
         /// untouched. Also `--accept-pending`.
         accept_pending: bool = false, key "acceptPending", boot;
+        /// Let producers recall messages that wait for their delivery time.
+        recall_message_enable: bool = false, key "recallMessageEnable", reload;
+        /// Also while the broker takes no messages (brokerPermission).
+        allow_recall_when_broker_not_writeable: bool = true, key "allowRecallWhenBrokerNotWriteable", reload;
         /// Refuse lite pull consumers.
         reject_pull_consumer_enable: bool = false, key "rejectPullConsumerEnable", reload;
         /// Serve lite pull consumers.
@@ -242,9 +246,6 @@ config! {
     }
     later "static subscriptions" {
         useStaticSubscription: Bool = false,
-    }
-    later "recall of timer messages" {
-        allowRecallWhenBrokerNotWriteable: Bool = true, recallMessageEnable: Bool = false,
     }
     later "cold-data flow control" {
         coldCtrStrategyEnable: Bool = false, usePIDColdCtrStrategy: Bool = true,

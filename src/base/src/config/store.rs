@@ -123,6 +123,28 @@ crate::config! {
         os_page_cache_busy_time_out_mills: i64 = 1000, key "osPageCacheBusyTimeOutMills", reload, in 1..=2147483647, moot "overload is judged by bytes in flight";
         /// The delays of levels 1, 2, … : a number and s, m, h or d each.
         message_delay_level: String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(), key "messageDelayLevel", boot;
+        /// Take messages with a delivery time of their own, and deliver them.
+        timer_wheel_enable: bool = true, key "timerWheelEnable", boot important;
+        /// Longest delay of such a message, in s.
+        timer_max_delay_sec: i32 = 259_200, key "timerMaxDelaySec", reload important, in 0..=2147483647;
+        /// How exact delivery times are, in ms. Where it changes, what is in the wheel comes at another time.
+        timer_precision_ms: i32 = 1000, key "timerPrecisionMs", boot, in 1..=3_600_000;
+        /// Slots of timerPrecisionMs each that a message is put ahead at most; after them it goes around again.
+        timer_roll_window_slot: i32 = 172_800, key "timerRollWindowSlot", boot;
+        /// How often config/timercheck and config/timermetrics are written, in ms.
+        timer_flush_interval_ms: i32 = 1000, key "timerFlushIntervalMs", reload, in 1..=2147483647;
+        /// Bytes of a file in timerlog/.
+        mapped_file_size_timer_log: i32 = 104_857_600, key "mappedFileSizeTimerLog", boot, in 68..=2147483647;
+        /// Put no more messages into the timer wheel: they wait in their topic.
+        timer_stop_enqueue: bool = false, key "timerStopEnqueue", reload;
+        /// Deliver no more from the timer wheel.
+        timer_stop_dequeue: bool = false, key "timerStopDequeue", reload;
+        /// Messages due in the same slot from which on some more are refused, and from twice as many on all.
+        timer_congest_num_each_slot: i32 = i32::MAX, key "timerCongestNumEachSlot", reload, in 0..=2147483647;
+        /// A recall names topic and key, not the key alone.
+        append_topic_for_timer_delete_key: bool = false, key "appendTopicForTimerDeleteKey", reload;
+        /// How long after the start nothing is delivered from the timer wheel, in ms.
+        disappear_time_after_start: i32 = -1, key "disappearTimeAfterStart", boot;
         /// How often config/delayOffset.json is written, in ms.
         flush_delay_offset_interval: i64 = 10_000, key "flushDelayOffsetInterval", boot, in 1..=2147483647, moot "delivery progress is written within a second of a change";
         /// ASYNC_MASTER or SYNC_MASTER. SLAVE refuses the start in this version.
@@ -174,23 +196,6 @@ crate::config! {
         rocksdbFlushWalFrequency: Int = 1024, rocksdbWalFileRollingThreshold: Long = 1073741824,
         useSeparateStorePathForRocksdbCQ: Bool = false,
     }
-    later "timer messages" {
-        mappedFileSizeTimerLog: Int = 104857600, timerPrecisionMs: Int = 1000,
-        timerRollWindowSlot: Int = 172800, timerFlushIntervalMs: Int = 1000,
-        timerGetMessageThreadNum: Int = 3, timerPutMessageThreadNum: Int = 3,
-        timerEnableDisruptor: Bool = false, timerEnableCheckMetrics: Bool = true,
-        timerInterceptDelayLevel: Bool = false, timerMaxDelaySec: Int = 259200,
-        timerWheelSnapshotFlush: Bool = false, timerWheelEnable: Bool = true,
-        disappearTimeAfterStart: Int = -1, timerStopEnqueue: Bool = false,
-        timerCheckMetricsWhen: Text = "05", timerSkipUnknownError: Bool = false,
-        timerWarmEnable: Bool = false, timerStopDequeue: Bool = false,
-        timerEnableRetryUntilSuccess: Bool = false, timerCongestNumEachSlot: Int = 2147483647,
-        timerMetricSmallThreshold: Int = 1000000, timerProgressLogIntervalMs: Int = 10000,
-        timerWheelSnapshotIntervalMs: Int = 10000, timerRecallToTimeWheelEnable: Bool = true,
-        timerRecallToTimelineEnable: Bool = true, timerReputServiceCorePoolSize: Int = 6,
-        timerReputServiceMaxPoolSize: Int = 6, timerReputServiceQueueCapacity: Int = 10000,
-        timerColdDataCheckIntervalMs: Int = 60000, appendTopicForTimerDeleteKey: Bool = false,
-    }
     later "compaction topics" {
         compactionMappedFileSize: Int = 104857600, compactionCqMappedFileSize: Int = 10485760,
         compactionScheduleInternal: Int = 900000, maxOffsetMapSize: Int = 104857600,
@@ -224,6 +229,18 @@ crate::config! {
     later "cold-data flow control" {
         coldDataFlowControlEnable: Bool = false, coldDataScanEnable: Bool = false,
         dataReadAheadEnable: Bool = true,
+    }
+    moot "one thread does the timer's work in batches, without queues or counts that go wrong" {
+        timerGetMessageThreadNum: Int = 3, timerPutMessageThreadNum: Int = 3,
+        timerEnableDisruptor: Bool = false, timerEnableCheckMetrics: Bool = true,
+        timerInterceptDelayLevel: Bool = false, timerWheelSnapshotFlush: Bool = false,
+        timerCheckMetricsWhen: Text = "05", timerSkipUnknownError: Bool = false,
+        timerWarmEnable: Bool = false, timerEnableRetryUntilSuccess: Bool = false,
+        timerMetricSmallThreshold: Int = 1000000, timerProgressLogIntervalMs: Int = 10000,
+        timerWheelSnapshotIntervalMs: Int = 10000, timerRecallToTimeWheelEnable: Bool = true,
+        timerRecallToTimelineEnable: Bool = true, timerReputServiceCorePoolSize: Int = 6,
+        timerReputServiceMaxPoolSize: Int = 6, timerReputServiceQueueCapacity: Int = 10000,
+        timerColdDataCheckIntervalMs: Int = 60000,
     }
     moot "the store allocates, populates, dispatches and locks in its own way" {
         commitLogRecoverMaxNum: Int = 10, commitIntervalCommitLog: Int = 200,

@@ -30,6 +30,8 @@ pub struct Found {
     pub half: bool,
     /// One of TIMER_DELIVER_MS, TIMER_DELAY_MS, TIMER_DELAY_SEC is there.
     pub timer: bool,
+    /// TIMER_OUT_MS is there: its time was once set already.
+    pub timed: bool,
     /// WAIT is false: the sender does not want to wait for the disk.
     pub no_wait: bool,
     /// KEYS is there, and not blank.
@@ -92,6 +94,7 @@ pub fn take_over(sent: &[u8], out: &mut Vec<u8>) -> Found {
                 found.timer = true;
                 found.other_kind = true;
             }
+            names::TIMER_OUT_MS => found.timed = true,
             names::SHARDINGKEY => found.other_kind = true,
             names::KEYS => found.keys = !value.trim_ascii().is_empty(),
             names::INNER_NUM => found.inner = true,
@@ -143,6 +146,18 @@ pub fn detour(
     Some(Detour { queue_id: level - 1, delay_ms: levels.delay_ms(level) })
 }
 
+/// The ways of saying when a message is to be delivered.
+pub const TIMES: [&str; 3] = [names::TIMER_DELIVER_MS, names::TIMER_DELAY_SEC, names::TIMER_DELAY_MS];
+
+/// Sends a message by way of the timer topic, whose queue 0 it goes to: it is due when the slot at `due_ms` is over.
+/// Java: `HookUtils.transformTimerMessage`.
+pub fn timer_detour(props: &mut Vec<u8>, due_ms: i64, real_topic: &str, real_queue_id: i32) {
+    properties::set(props, names::TIMER_OUT_MS, due_ms.to_string().as_bytes());
+    properties::set(props, names::REAL_TOPIC, real_topic.as_bytes());
+    let mut digits = [0u8; 20];
+    properties::set(props, names::REAL_QID, decimal(real_queue_id, &mut digits));
+}
+
 /// The decimal digits of a queue id, written without allocating.
 fn decimal(n: i32, buf: &mut [u8; 20]) -> &[u8] {
     use std::io::Write;
@@ -169,7 +184,6 @@ pub fn refuse_unbuilt(
     sent_flag: i32,
     reconsume_times: i32,
     broker_ip: &str,
-    timer_max_ms: i64,
 ) -> Result<(), Reply> {
     // A retry of a half message, sent by clients before 4.6.1, is an ordinary message.
     if !(reconsume_times > 0 && found.delay_level > 0) {
@@ -177,17 +191,6 @@ pub fn refuse_unbuilt(
             return Err(no_transactions(broker_ip));
         }
         refuse_half(sent_flag, broker_ip)?;
-    }
-    // DELAY wins over TIMER_*, as in Apache.
-    if found.timer && found.delay_level <= 0 {
-        return Err(Reply::because(
-            Code::MESSAGE_ILLEGAL,
-            format!(
-                "timer message illegal, the delay time should not be bigger than the max delay {timer_max_ms}ms; \
-                 or if set del msg, the delay time should be bigger than the current time \
-                 (this version of OxMQ takes delay levels, not arbitrary times)"
-            ),
-        ));
     }
     Ok(())
 }
@@ -258,7 +261,7 @@ mod tests {
     #[test]
     fn refuses_what_is_not_built() {
         let flagged =
-            |found: Found, flag, times| refuse_unbuilt(&found, flag, times, "ip", 1).err().map(|r| r.code.0);
+            |found: Found, flag, times| refuse_unbuilt(&found, flag, times, "ip").err().map(|r| r.code.0);
         let code = |found, times| flagged(found, 0, times);
         assert_eq!(code(Found { half: true, ..Found::default() }, 0), Some(16));
         assert_eq!(code(Found { half: true, delay_level: 3, ..Found::default() }, 1), None);
@@ -267,7 +270,5 @@ mod tests {
             assert_eq!(flagged(Found::default(), flag, 0), refused, "{flag:#x}");
             assert_eq!(flagged(Found { delay_level: 3, ..Found::default() }, flag, 1), None, "{flag:#x}");
         }
-        assert_eq!(code(Found { timer: true, ..Found::default() }, 0), Some(13));
-        assert_eq!(code(Found { timer: true, delay_level: 1, ..Found::default() }, 0), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use oxmq_protocol::body::runtime::KvTable;
 use oxmq_protocol::frame::VERSION;
-use oxmq_protocol::message::RecordView;
+use oxmq_protocol::message::{RecordView, topic};
 
 use super::stats::schedule_offsets;
 use crate::Broker;
@@ -26,12 +26,6 @@ const AT_REST: &[(&str, &str)] = &[
     ("litePullThreadPoolQueueHeadWaitTimeMills", "0"),
     ("queryThreadPoolQueueHeadWaitTimeMills", "0"),
     ("ackThreadPoolQueueHeadWaitTimeMills", "0"),
-    // The timer is not built.
-    ("timerReadBehind", "0"),
-    ("timerOffsetBehind", "0"),
-    ("timerCongestNum", "0"),
-    ("timerEnqueueTps", "0.0"),
-    ("timerDequeueTps", "0.0"),
     // There is no buffer between append and dispatch, and no pool of buffers before the log: Apache's value without one.
     ("dispatchMaxBuffer", "0"),
     ("remainTransientStoreBufferNumbs", "2147483647"),
@@ -60,6 +54,7 @@ pub fn info(call: &Call<'_>) -> Answer {
     schedule_offsets(broker).into_iter().for_each(|(key, value)| put(&key, value));
     traffic(broker, &mut put);
     log(broker, &mut put);
+    timer(broker, &mut put);
     capacities(&broker.settings.load(), &mut put);
     troubles(broker, &mut put);
     put("brokerActive", "true".to_owned());
@@ -113,6 +108,22 @@ fn log(broker: &Broker, put: &mut impl FnMut(&str, String)) {
         let text = format!("Total : {}, Free : {}.", bytes_text(space.total), bytes_text(space.free));
         put("commitLogDirCapacity", text);
     }
+}
+
+fn timer(broker: &Broker, put: &mut impl FnMut(&str, String)) {
+    let (mut read, mut offset, mut waiting, mut rates) = (0, 0, 0, (0.0, 0.0));
+    if let Some(timer) = broker.timer.get() {
+        let end = broker.store.opened_queue(topic::TIMER, 0).map_or(0, |queue| queue.max_offset());
+        read = (broker.clock.wall_ms() - timer.figures.read_ms()) / 1000;
+        offset = end - timer.figures.queue_offset();
+        waiting = timer.figures.pending();
+        rates = timer.rates();
+    }
+    put("timerReadBehind", read.to_string());
+    put("timerOffsetBehind", offset.to_string());
+    put("timerCongestNum", waiting.to_string());
+    put("timerEnqueueTps", format!("{:?}", rates.0 as f32));
+    put("timerDequeueTps", format!("{:?}", rates.1 as f32));
 }
 
 /// What has gone wrong, and what that does: keys of our own, which other brokers don't have.

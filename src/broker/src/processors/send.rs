@@ -13,7 +13,7 @@ use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
 use oxmq_protocol::ext::{ExtWriter, FieldError};
 use oxmq_protocol::frame::{self, Head};
 use oxmq_protocol::header::message::{SendV1, SendV2};
-use oxmq_protocol::message::{batch, id, names, properties, sysflag, topic};
+use oxmq_protocol::message::{batch, id, names, properties, recall, sysflag, topic};
 use oxmq_remoting::Outbox;
 use oxmq_store::{Appended, Draft, Durable, Queue, TagsCode};
 
@@ -23,9 +23,7 @@ use crate::processors::outgoing::{self, Found, Priority};
 use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply, send_late};
 use crate::services::topics::perm;
-
-/// `timerMaxDelaySec`'s default in ms, for the remark that refuses a timer message.
-const TIMER_MAX_MS: i64 = 259_200_000;
+use crate::timer::{self, TimerPlace};
 
 /// Buffers of a thread, reused by every send on it.
 #[derive(Default)]
@@ -36,6 +34,8 @@ struct Scratch {
     stored: Vec<u8>,
     /// The offset ids of the answer.
     ids: Vec<u8>,
+    /// The handle that recalls a timer message.
+    recall: Vec<u8>,
     /// What a batch was appended as.
     appended: Vec<Appended>,
 }
@@ -54,6 +54,8 @@ struct Stored<'a> {
     ids: &'a [u8],
     /// UNIQ_KEY; empty for a batch.
     uniq_key: &'a [u8],
+    /// The handle that recalls a timer message; empty for others.
+    recall: &'a [u8],
     /// A batch in one record: clients then take its key for the message id.
     inner: bool,
     wait: bool,
@@ -257,7 +259,7 @@ fn send_one<'s>(
     }
 
     let sent_flag = header.sys_flag;
-    outgoing::refuse_unbuilt(&found, sent_flag, reconsume_times, &broker.identity.ip, TIMER_MAX_MS)?;
+    outgoing::refuse_unbuilt(&found, sent_flag, reconsume_times, &broker.identity.ip)?;
     if found.inner {
         return Err(broker.illegal_message().into());
     }
@@ -281,13 +283,18 @@ fn send_one<'s>(
     properties::append(props, names::TRACE_ON, if settings.broker.trace_on { b"true" } else { b"false" });
     properties::append(props, names::CLUSTER, broker.identity.cluster.as_bytes());
     let detour = outgoing::detour(props, delay_level, &broker.levels, &name, queue_id);
-    if detour.is_some() {
+    let mut slot = None;
+    if found.timer {
+        slot = timer_detour(call, settings, (&name, queue_id), found.timed, detour.is_some(), props)?;
+    }
+    if detour.is_some() || found.timer {
         // Replacing a pair before the key has moved it.
         uniq_key = locate(props, names::UNIQ_KEY);
     }
-    let (store_topic, store_queue, tags_code) = match detour {
-        Some(d) => (topic::SCHEDULE, d.queue_id, TagsCode::DeliverAt { delay_ms: d.delay_ms }),
-        None => (&*name, queue_id, TagsCode::Value(found.tags_code)),
+    let (store_topic, store_queue, tags_code) = match (detour, slot) {
+        (Some(d), _) => (topic::SCHEDULE, d.queue_id, TagsCode::DeliverAt { delay_ms: d.delay_ms }),
+        (None, Some(_)) => (topic::TIMER, 0, TagsCode::Value(found.tags_code)),
+        (None, None) => (&*name, queue_id, TagsCode::Value(found.tags_code)),
     };
 
     let queue = broker.store.queue(store_topic, store_queue);
@@ -311,15 +318,48 @@ fn send_one<'s>(
 
     scratch.ids.clear();
     id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
+    scratch.recall.clear();
+    if let Some(slot) = slot.filter(|_| !topic::is_retry(&name)) {
+        let key = scratch.stored.get(uniq_key.0..uniq_key.1).unwrap_or_default();
+        recall::push_handle(&mut scratch.recall, &name, &broker.identity.name, slot + 1, key);
+    }
     Ok(Stored {
         queue_id,
         queue_offset: appended.queue_offset,
         end: appended.end(),
         ids: &scratch.ids,
         uniq_key: scratch.stored.get(uniq_key.0..uniq_key.1).unwrap_or_default(),
+        recall: &scratch.recall,
         inner: false,
         wait: !found.no_wait,
     })
+}
+
+/// A message that says when it is to be delivered: the slot of the wheel that it waits in; `None` when it does not. DELAY
+/// wins, and then the other ways go.
+fn timer_detour(
+    call: &Call<'_>,
+    settings: &Settings,
+    (name, queue_id): (&str, i32),
+    timed: bool,
+    delayed: bool,
+    props: &mut Vec<u8>,
+) -> Result<Option<i64>, Reply> {
+    if name == topic::TIMER || (timed && !delayed) {
+        return Ok(None);
+    }
+    if delayed {
+        let sent = std::mem::take(props);
+        properties::copy_without(props, &sent, &outgoing::TIMES);
+        return Ok(None);
+    }
+    match timer::place(call.broker, settings, props)? {
+        TimerPlace::AtOnce => Ok(None),
+        TimerPlace::Wheel(slot) => {
+            outgoing::timer_detour(props, slot, name, queue_id);
+            Ok(Some(slot))
+        }
+    }
 }
 
 /// The stored sysFlag: what got here as an ordinary message is one.
@@ -449,6 +489,7 @@ fn send_batch<'s>(
         end: last,
         ids: &scratch.ids,
         uniq_key: &[],
+        recall: &[],
         inner: false,
         wait,
     })
@@ -500,6 +541,7 @@ fn send_inner<'s>(
         end: appended.end(),
         ids: &scratch.ids,
         uniq_key: scratch.stored.get(uniq_key.0..uniq_key.1).unwrap_or_default(),
+        recall: &[],
         inner: true,
         wait,
     })
@@ -527,6 +569,9 @@ fn fields(w: &mut ExtWriter<'_>, settings: &Settings, stored: &Stored<'_>) {
     w.int("queueOffset", stored.queue_offset);
     if !stored.uniq_key.is_empty() {
         w.bytes("transactionId", stored.uniq_key);
+    }
+    if !stored.recall.is_empty() {
+        w.bytes("recallHandle", stored.recall);
     }
     if stored.inner {
         w.bytes("batchUniqId", stored.uniq_key);

@@ -202,6 +202,9 @@ pub fn delete(call: &Call<'_>) -> Answer {
         tracing::error!(topic, error = %e, "delete a topic");
         Reply::system_error(format!("delete {topic}: {e}"))
     })?;
+    if let Some(timer) = broker.timer.get() {
+        gone.iter().for_each(|name| timer.metrics.remove(name));
+    }
     broker.register.notify_one();
     Ok(Reply::ok())
 }

@@ -18,3 +18,4 @@ mod restart;
 mod setup;
 mod slow;
 mod static_topics;
+mod timer;

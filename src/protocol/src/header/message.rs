@@ -211,3 +211,15 @@ ext_fields! {
         max_reconsume_times: Option<i32> = "maxReconsumeTimes",
     }
 }
+
+ext_fields! {
+    /// RECALL_MESSAGE (370). Java: `RecallMessageRequestHeader`.
+    pub struct Recall {
+        /// Who recalls.
+        producer_group: Option<String> = "producerGroup",
+        /// Topic that the message was sent to.
+        topic: String = "topic",
+        /// What the send was answered ([`crate::message::recall`]).
+        recall_handle: String = "recallHandle",
+    }
+}

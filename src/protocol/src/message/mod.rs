@@ -5,6 +5,7 @@ pub mod batch;
 pub mod id;
 pub mod names;
 pub mod properties;
+pub mod recall;
 pub mod record;
 pub mod sysflag;
 pub mod topic;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use oxmq_protocol::ext::ExtFields;
 use oxmq_protocol::frame::{self, FRAME_MAX_DEFAULT, Head, HeaderView, Language, SerializeType};
-use oxmq_protocol::header::message::{Pull, PullReply, PushReply, SendBack, SendReply, SendV1, SendV2};
+use oxmq_protocol::header::message::{Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2};
 use oxmq_protocol::json::Value;
 
 use crate::{text, unhex, vectors};
@@ -128,6 +128,7 @@ fn typed_headers_of_the_hot_path() {
             "ReplyMessageRequestHeader" => typed::<PushReply<'_>>(&head, name),
             "PullMessageRequestHeader" => typed::<Pull<'_>>(&head, name),
             "PullMessageResponseHeader" => typed::<PullReply>(&head, name),
+            "RecallMessageRequestHeader" => typed::<Recall>(&head, name),
             "ConsumerSendMsgBackRequestHeader" => typed::<SendBack>(&head, name),
             _ => continue,
         }

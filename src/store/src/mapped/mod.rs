@@ -13,6 +13,7 @@
 
 mod sigbus;
 mod table;
+mod words;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 use crate::io::{Disk, write_zeros};
 
 pub(crate) use table::MappedTable;
+pub(crate) use words::MappedWords;
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;

@@ -71,28 +71,32 @@ impl MappedTable {
 
     /// Makes the blocks of `from..to` exist; what is there stays.
     pub(crate) fn allocate(&self, from: usize, to: usize) -> io::Result<()> {
-        use rustix::fs::{FallocateFlags, fallocate};
-        let to = to.min(self.map.len());
-        if from >= to {
-            return Ok(());
-        }
-        self.disk.before_allocate(&self.path)?;
-        match fallocate(&*self.file, FallocateFlags::empty(), from as u64, (to - from) as u64) {
-            // No such call on this file system: writing what is there has the same effect.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-                use std::os::unix::fs::FileExt;
-                let mut chunk = vec![0; (to - from).min(1 << 20)];
-                let mut at = from;
-                while at < to {
-                    let n = chunk.len().min(to - at);
-                    self.file.read_exact_at(&mut chunk[..n], at as u64)?;
-                    self.file.write_all_at(&chunk[..n], at as u64)?;
-                    at += n;
-                }
-                Ok(())
+        allocate(&self.file, &self.path, &*self.disk, from, to.min(self.map.len()))
+    }
+}
+
+/// Makes the blocks of `from..to` of a file exist; what is there stays.
+pub(super) fn allocate(file: &File, path: &Path, disk: &dyn Disk, from: usize, to: usize) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    if from >= to {
+        return Ok(());
+    }
+    disk.before_allocate(path)?;
+    match fallocate(file, FallocateFlags::empty(), from as u64, (to - from) as u64) {
+        // No such call on this file system: writing what is there has the same effect.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            use std::os::unix::fs::FileExt;
+            let mut chunk = vec![0; (to - from).min(1 << 20)];
+            let mut at = from;
+            while at < to {
+                let n = chunk.len().min(to - at);
+                file.read_exact_at(&mut chunk[..n], at as u64)?;
+                file.write_all_at(&chunk[..n], at as u64)?;
+                at += n;
             }
-            other => Ok(other?),
+            Ok(())
         }
+        other => Ok(other?),
     }
 }
 

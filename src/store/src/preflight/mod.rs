@@ -26,6 +26,8 @@ pub struct Preflight {
     pub dledger: Option<PathBuf>,
     /// `timerPrecisionMs`.
     pub timer_precision_ms: i64,
+    /// `timerWheelEnable`: timers that are left are gone on with.
+    pub timer_wheel: bool,
     /// Work that is left does not refuse the folder.
     pub accept_pending: bool,
 }
@@ -97,8 +99,11 @@ impl Preflight {
             precision_ms: self.timer_precision_ms,
             now_ms,
         };
-        let pending = pending::count(&place)
+        let mut pending = pending::count(&place)
             .map_err(|source| PreflightError::Io { root: self.root.clone(), source })?;
+        if self.timer_wheel {
+            pending.timers = Count::default();
+        }
         if pending.is_none() || self.accept_pending {
             return Ok(pending);
         }

@@ -10,7 +10,7 @@ use oxmq_protocol::header::admin::{
     GroupAsked, QueryMessage, QuerySubscription, TopicAsked, UpdateGroupForbidden, ViewMessage,
 };
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClient};
-use oxmq_protocol::header::message::{Pull, PullReply, PushReply, SendBack, SendReply, SendV1, SendV2};
+use oxmq_protocol::header::message::{Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2};
 use oxmq_protocol::header::namesrv::{
     BrokerNamed, BrokerOfName, ClusterNamed, GetBrokerMembers, GetRoute, KvConfig, NotifyMinBrokerIdChange,
     RegisterBroker, TopicOfCluster,
@@ -48,7 +48,7 @@ macro_rules! headers {
 headers! {
     CreateTopic TopicAsked GetAllTopicConfig GetAllSubscriptionGroup DeleteSubscriptionGroup GroupAsked QuerySubscription
     UpdateGroupForbidden GetConsumeStats ViewMessage QueryMessage UnregisterClient ConsumerGroup ProducerGroup SendV2 SendV1 SendReply
-    Pull PullReply PushReply SendBack KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
+    Pull PullReply PushReply Recall SendBack KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
     GetBrokerMembers NotifyMinBrokerIdChange QueryConsumerOffset UpdateConsumerOffset QueueAsked SearchOffset
     ResetOffset GetConsumerStatus QueryConsumeTimeSpan GetConsumerRunningInfo QueryCorrectionOffset ConsumeDirectly CloneGroupOffset
     ViewBrokerStats GetBrokerConsumeStats
