@@ -59,7 +59,7 @@ impl RecallHandle {
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let bare = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     let padded = bare.len() < text.len();
-    if bare.is_empty() || bare.len() % 4 == 1 || (padded && text.len() % 4 != 0) {
+    if bare.is_empty() || bare.len() % 4 == 1 || (padded && !text.len().is_multiple_of(4)) {
         return None;
     }
     let mut out = Vec::with_capacity(bare.len() / 4 * 3 + 3);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use oxmq_protocol::ext::ExtFields;
 use oxmq_protocol::frame::{self, FRAME_MAX_DEFAULT, Head, HeaderView, Language, SerializeType};
-use oxmq_protocol::header::message::{Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2};
+use oxmq_protocol::header::message::{
+    Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2,
+};
 use oxmq_protocol::json::Value;
 
 use crate::{text, unhex, vectors};

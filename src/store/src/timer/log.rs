@@ -281,7 +281,7 @@ impl TimerLog {
         while self.files.len() > 1 {
             let units = (self.file_bytes - FILLER as u64) / TIMER_UNIT as u64;
             let last = self.start() + units.saturating_sub(1) * TIMER_UNIT as u64;
-            if !self.read(last)?.is_some_and(|unit| (unit.phy.max(0) as u64) < min_phy) {
+            if self.read(last)?.is_none_or(|unit| unit.phy.max(0) as u64 >= min_phy) {
                 break;
             }
             let path = self.path(self.start());

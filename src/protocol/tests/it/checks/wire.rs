@@ -10,7 +10,9 @@ use oxmq_protocol::header::admin::{
     GroupAsked, QueryMessage, QuerySubscription, TopicAsked, UpdateGroupForbidden, ViewMessage,
 };
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClient};
-use oxmq_protocol::header::message::{Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2};
+use oxmq_protocol::header::message::{
+    Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2,
+};
 use oxmq_protocol::header::namesrv::{
     BrokerNamed, BrokerOfName, ClusterNamed, GetBrokerMembers, GetRoute, KvConfig, NotifyMinBrokerIdChange,
     RegisterBroker, TopicOfCluster,
