@@ -44,6 +44,12 @@ impl Answer {
         found.ok_or_else(|| format!("no {name} in {self:?}"))
     }
 
+    /// A field, as text.
+    pub fn text_field(&self, name: &str) -> Result<&str, Broken> {
+        let found = self.fields.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
+        found.ok_or_else(|| format!("no {name} in {self:?}"))
+    }
+
     /// Fails unless the code is this one.
     pub fn is(self, code: i32) -> Result<Self, Broken> {
         if self.code == code { Ok(self) } else { Err(format!("answered {}: {}", self.code, self.remark)) }

@@ -16,7 +16,8 @@
 //!
 //! # A seed ([`world`])
 //!
-//! Some hundred steps: sends, with and without a delay level, some again under the same id as after a lost answer; pulls,
+//! Some hundred steps: sends, with and without a delay level, some again under the same id as after a lost answer; half
+//! messages, committed, rolled back or left; pulls,
 //! held or not; messages consumed in any order, a part of them refused; commits; members that join, leave and vanish; time
 //! that passes; the broker stopped or killed and started again. Then everything is consumed.
 //!
@@ -27,6 +28,7 @@
 //! - Nothing is there that was not sent, nothing more often than sent. Delayed messages alone may come again after a kill,
 //!   and only those that were delivered in the last seconds before it.
 //! - A delayed message is never seen early, nor late by more than a look at the levels. Those of a level keep their order.
+//! - A half message is not seen before its commit, once after it, and never after its rollback.
 //! - A send-back is seen once in the retry topic, counted, at its time, or in the dead-letter topic.
 //! - A held pull is answered as soon as there is something for it.
 //! - The broker gives back the offset that was committed; after a kill the one that was saved last.

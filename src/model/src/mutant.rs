@@ -20,11 +20,15 @@ pub enum Mutant {
     StoreTwice,
     /// Nobody is told that a member has left.
     LeaveUnheard,
+    /// A half message is stored as a plain one.
+    ShowHalf,
+    /// A commit is acknowledged and does nothing.
+    LoseCommit,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::DeliverEarly,
         Self::LoseRetry,
         Self::CommitAhead,
@@ -33,5 +37,7 @@ impl Mutant {
         Self::LoseWakeUp,
         Self::StoreTwice,
         Self::LeaveUnheard,
+        Self::ShowHalf,
+        Self::LoseCommit,
     ];
 }

@@ -42,6 +42,8 @@ fn no_seed_breaks_a_promise() {
         ("sends", total.sent, 20 * n),
         ("delayed messages", total.delayed, 5 * n),
         ("sends again", total.resent, n),
+        ("half messages", total.halves, 2 * n),
+        ("half messages ended", total.ended, n),
         ("messages consumed", total.consumed, 20 * n),
         ("send-backs", total.sent_back, n),
         ("dead letters", total.dead, n / 50),
