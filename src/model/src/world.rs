@@ -170,6 +170,7 @@ impl World {
     fn step(&mut self) -> Result<(), Broken> {
         match self.rng.below(100) {
             0..22 => self.produce(),
+            22..28 if !serves_halves() => self.produce(),
             22..25 => self.prepare(),
             25..28 => self.end(),
             28..52 => self.pull(),
@@ -736,6 +737,11 @@ impl World {
         }
         Err("the group never comes to an end".into())
     }
+}
+
+/// Whether the broker takes half messages; it refuses what it does not serve.
+pub fn serves_halves() -> bool {
+    oxmq_broker::dispatch::route(RC::END_TRANSACTION).is_some()
 }
 
 fn copy_of(record: &Record) -> Result<Copy, Broken> {
