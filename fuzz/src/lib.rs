@@ -6,8 +6,11 @@ pub mod checks;
 mod disk;
 #[path = "../../src/store/tests/it/formats.rs"]
 mod formats;
+#[path = "../../src/filter/tests/it/checks.rs"]
+mod filters;
 mod recover;
 
 pub use disk::{check_holes, check_log, disk_formats, preflight};
+pub use filters::filter;
 pub use formats::formats;
 pub use recover::recover;

@@ -25,6 +25,7 @@ use crate::reply::Reply;
 use crate::services::cleanup::Cleanup;
 use crate::services::connections::Connections;
 use crate::services::consumers::Consumers;
+use crate::services::filters::Filters;
 use crate::services::groups::{AutoCreate, Groups, SharedGroup};
 use crate::services::locks::QueueLocks;
 use crate::services::mappings::Mappings;
@@ -85,6 +86,8 @@ pub struct Broker {
     pub groups: Groups,
     /// Who consumes.
     pub consumers: Consumers,
+    /// Expressions by which groups filter.
+    pub filters: Filters,
     /// Who produces.
     pub producers: Producers,
     /// How far groups have come.

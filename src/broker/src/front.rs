@@ -47,6 +47,7 @@ impl Service for Front {
             let left = departures.left.iter().map(|(_, group)| group);
             tracing::info!(client = %conn.peer(), groups = notify::list(left), "consumer disconnected");
         }
+        self.0.filters.emptied(&departures.emptied);
         notify::consumers_changed(&self.0, &departures.notices);
     }
 }

@@ -12,6 +12,7 @@ use oxmq_base::config::{BrokerRole, FlushDiskType};
 use oxmq_base::names;
 use oxmq_client::Remote;
 use oxmq_client::nameserver::Nameservers;
+use oxmq_filter::Bloom;
 use oxmq_protocol::body::data_version::DataVersion;
 use oxmq_protocol::frame::SerializeType;
 use oxmq_protocol::message::id::UniqKeys;
@@ -35,7 +36,7 @@ use crate::services::file::{ConfigFile, LoadError};
 use crate::services::schedule::{Levels, LevelsError};
 use crate::services::topics::TopicOptions;
 use crate::services::{
-    consumers, groups, locks, mappings, offsets, producers, progress, rates, topics, waiting,
+    consumers, filters, groups, locks, mappings, offsets, producers, progress, rates, topics, waiting,
 };
 use crate::{registration, timer, upkeep};
 
@@ -257,6 +258,10 @@ fn assemble(
     // Two processes that share address and pid, as in containers, differ in when they started.
     let uniq_keys = UniqKeys::new(identity.store_host.ip(), std::process::id(), boot_ms as u32);
     let step = u64::try_from(settings.broker.consumer_offset_update_version_step).unwrap_or(1);
+    let bloom = Bloom::new(
+        settings.broker.max_error_rate_of_bloom_filter,
+        settings.broker.expect_consumer_num_use_filter,
+    );
     let lock_ms = u64::try_from(settings.broker.rebalance_lock_max_live_time).unwrap_or(60_000);
     Ok(Broker {
         topics,
@@ -264,6 +269,7 @@ fn assemble(
         groups: groups::Groups::open(file("subscriptionGroup.json"), Arc::clone(&clock))?,
         offsets: offsets::Offsets::open(file("consumerOffset.json"), step, Arc::clone(&clock))?,
         progress: progress::Progress::open(file("delayOffset.json"), Arc::clone(&clock))?,
+        filters: filters::Filters::open(file("consumerFilter.json"), bloom, Arc::clone(&clock))?,
         consumers: consumers::Consumers::new(Arc::clone(&clock)),
         producers: producers::Producers::new(Arc::clone(&clock)),
         locks: locks::QueueLocks::new(Arc::clone(&clock), lock_ms),

@@ -84,6 +84,8 @@ pub(crate) fn expire_clients(broker: &Broker) {
     for (id, group) in &departures.left {
         tracing::info!(connection = id, group = &**group, "consumer has left: it was silent for too long");
     }
+    broker.filters.emptied(&departures.emptied);
+    broker.filters.clean(broker.settings.load().broker.filter_data_clean_time_span);
     notify::consumers_changed(broker, &departures.notices);
 }
 
@@ -199,6 +201,7 @@ pub(crate) fn save(broker: &Broker, with_offsets: bool) {
     report("topics.json", broker.topics.save());
     report("subscriptionGroup.json", broker.groups.save());
     report("delayOffset.json", broker.progress.save());
+    report("consumerFilter.json", broker.filters.save());
     if let Some(timer) = broker.timer.get() {
         report("timermetrics", timer.metrics.save());
     }

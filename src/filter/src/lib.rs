@@ -6,6 +6,7 @@
 //! Three outcomes are no match: FALSE, NULL (a property that is not there), and an error (a value that is no number where
 //! one is needed).
 
+mod bloom;
 mod error;
 mod eval;
 mod expr;
@@ -13,6 +14,7 @@ mod lexer;
 mod number;
 mod parser;
 
+pub use bloom::Bloom;
 pub use error::{CompileError, EvalError};
 
 use expr::Node;

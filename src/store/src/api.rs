@@ -88,6 +88,20 @@ pub struct PullLimits {
     pub max_bytes: u64,
 }
 
+/// What a pull's filter says of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is for this pull.
+    Take,
+    /// It is not.
+    Pass,
+    /// It was not looked at: the pull has taken long enough, and ends before it.
+    Enough,
+}
+
+/// Asked with a whole record.
+pub type RecordFilter<'a> = &'a mut dyn FnMut(&[u8]) -> Verdict;
+
 /// Apache's GetMessageStatus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullStatus {

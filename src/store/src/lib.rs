@@ -38,7 +38,8 @@ mod store;
 pub mod timer;
 
 pub use api::{
-    Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, PullStatus, StoreListener, TagsCode,
+    Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, PullStatus, RecordFilter, StoreListener,
+    TagsCode, Verdict,
 };
 pub use oxmq_base::disk as io;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use oxmq_protocol::message::record;
 
-use crate::api::{PullLimits, PullOutcome, PullStatus};
+use crate::api::{PullLimits, PullOutcome, PullStatus, RecordFilter, Verdict};
 use crate::commitlog::{LogFile, find};
 use crate::core::Core;
 use crate::format::unit::Unit;
@@ -27,6 +27,7 @@ impl Core {
         offset: i64,
         limits: &PullLimits,
         keep: &mut dyn FnMut(i64) -> bool,
+        records: Option<RecordFilter<'_>>,
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
         if queue.broken.load(Ordering::Acquire) {
@@ -46,11 +47,12 @@ impl Core {
             () if offset < min => (PullStatus::OffsetTooSmall, min),
             () if offset == max => (PullStatus::OffsetOverflowOne, offset),
             () if offset > max => (PullStatus::OffsetOverflowBadly, max),
-            () => return self.pull_from(queue, offset, (min, max), limits, keep, out),
+            () => return self.pull_from(queue, offset, (min, max), limits, keep, records, out),
         };
         outcome(status, next, min, max)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "those of `pull`, and what it has found out")]
     fn pull_from(
         &self,
         queue: &Queue,
@@ -58,6 +60,7 @@ impl Core {
         (min, max): (i64, i64),
         limits: &PullLimits,
         keep: &mut dyn FnMut(i64) -> bool,
+        mut records: Option<RecordFilter<'_>>,
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
         const BYTES_MAX: u64 = 128 << 20;
@@ -135,6 +138,7 @@ impl Core {
                 if is_full(&got, (messages, unit.size), limits.max_messages, bytes_max, hot, policy) {
                     break 'units;
                 }
+                let before = (last_phy, got.next_begin_offset);
                 last_phy = unit.phy;
                 at += 1;
                 got.next_begin_offset = next;
@@ -173,6 +177,19 @@ impl Core {
                     missed(&mut got, PullStatus::MessageWasRemoving);
                     continue;
                 }
+                if let Some(records) = records.as_mut() {
+                    match record_of(&files, self.log.file_len, unit).map_or(Verdict::Pass, &mut **records) {
+                        Verdict::Take => {}
+                        Verdict::Pass => {
+                            missed(&mut got, PullStatus::NoMatchedMessage);
+                            continue;
+                        }
+                        Verdict::Enough => {
+                            (last_phy, got.next_begin_offset) = before;
+                            break 'units;
+                        }
+                    }
+                }
                 if run.end != unit.phy || unit.phy.is_multiple_of(self.log.file_len) {
                     self.hand_out(&run, out);
                     run.phy = unit.phy;
@@ -208,6 +225,13 @@ fn is_record(files: &[Arc<LogFile>], file_len: u64, unit: &Unit) -> bool {
         Some((u32::from_be_bytes(*size), u64::from_be_bytes(*phy)))
     });
     head == Some((unit.size, unit.phy))
+}
+
+/// The unit's record, which is there.
+fn record_of<'a>(files: &'a [Arc<LogFile>], file_len: u64, unit: &Unit) -> Option<&'a [u8]> {
+    let file = find(files, file_len, unit.phy)?;
+    let from = (unit.phy - file.base) as usize;
+    file.whole.peek(from, from + unit.size as usize)
 }
 
 fn outcome(status: PullStatus, next_begin_offset: i64, min_offset: i64, max_offset: i64) -> PullOutcome {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::api::{Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, StoreListener};
+use crate::api::{Appended, Boundary, Draft, Durable, PullLimits, PullOutcome, RecordFilter, StoreListener};
 use crate::core::{Core, Threads};
 use crate::error::{AppendError, FlushError};
 use crate::index::{IndexFound, IndexQuery};
@@ -236,7 +236,20 @@ impl Store {
         keep: &mut dyn FnMut(i64) -> bool,
         out: &mut impl FnMut(Bytes),
     ) -> PullOutcome {
-        self.core().pull(queue, offset, limits, keep, out)
+        self.core().pull(queue, offset, limits, keep, None, out)
+    }
+
+    /// The same, of the records that pass `records` as well.
+    pub fn pull_filtered(
+        &self,
+        queue: &Queue,
+        offset: i64,
+        limits: &PullLimits,
+        keep: &mut dyn FnMut(i64) -> bool,
+        records: RecordFilter<'_>,
+        out: &mut impl FnMut(Bytes),
+    ) -> PullOutcome {
+        self.core().pull(queue, offset, limits, keep, Some(records), out)
     }
 
     /// Whether that pull may have to wait for the disk. Waits for nothing itself.

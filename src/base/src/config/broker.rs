@@ -130,6 +130,17 @@ config! {
         reject_pull_consumer_enable: bool = false, key "rejectPullConsumerEnable", reload;
         /// Serve lite pull consumers.
         lite_pull_message_enable: bool = true, key "litePullMessageEnable", reload;
+        /// Let consumers filter by message properties, with SQL92 expressions.
+        enable_property_filter: bool = false, key "enablePropertyFilter", reload important;
+        /// Filter the retry topic of a group by the expression that the group has for a message's first topic, where the retry
+        /// topic is subscribed with an expression.
+        filter_support_retry: bool = false, key "filterSupportRetry", reload;
+        /// How long the expression of a group without members is remembered, in ms.
+        filter_data_clean_time_span: i64 = 86_400_000, key "filterDataCleanTimeSpan", reload, in 0..=9223372036854775807;
+        /// Error rate in percent of the bloom filter whose bits consumerFilter.json names; Apache's brokers drop a file of another.
+        max_error_rate_of_bloom_filter: i32 = 20, key "maxErrorRateOfBloomFilter", boot, in 1..=99;
+        /// Groups that this bloom filter is made for.
+        expect_consumer_num_use_filter: i32 = 32, key "expectConsumerNumUseFilter", boot, in 1..=65536;
         /// Also store the replies of request-reply calls, in the cluster's reply topic.
         store_reply_message_enable: bool = true, key "storeReplyMessageEnable", reload;
         /// Reset offsets in the broker rather than through the connected consumers.
@@ -220,11 +231,6 @@ config! {
         enableSlaveActingMaster: Bool = false, enableRemoteEscape: Bool = false,
         skipPreOnline: Bool = false, isBrokerContainer: Bool = false, isInBrokerContainer: Bool = false,
     }
-    later "SQL92 filters" {
-        enableCalcFilterBitMap: Bool = false, expectConsumerNumUseFilter: Int = 32,
-        maxErrorRateOfBloomFilter: Int = 20, filterDataCleanTimeSpan: Long = 86400000,
-        filterSupportRetry: Bool = false, enablePropertyFilter: Bool = false,
-    }
     later "metrics" {
         metricsExporterType: Text = "DISABLE", metricsOtelCardinalityLimit: Int = 50000,
         metricsGrpcExporterTarget: Text = "", metricsGrpcExporterHeader: Text = "",
@@ -260,6 +266,9 @@ config! {
     }
     later "store plug-ins" {
         messageStorePlugIn: Text = "",
+    }
+    moot "filters are evaluated on the messages themselves" {
+        enableCalcFilterBitMap: Bool = false,
     }
     moot "OxMQ has no thread pools or request queues of this kind" {
         recoverConcurrently: Bool = false, sendMessageThreadPoolNums: Int = 2,

@@ -218,9 +218,8 @@ crate::config! {
         syncMasterFlushOffsetWhenStartup: Bool = false, replicasPerDiskPartition: Int = 1,
         logicalDiskSpaceCleanForciblyThreshold: Double = 0.8, maxSlaveResendLength: Long = 268435456,
     }
-    later "SQL92 filters" {
-        enableConsumeQueueExt: Bool = false, mappedFileSizeConsumeQueueExt: Int = 50331648,
-        bitMapLengthConsumeQueueExt: Int = 64, maxFilterMessageSize: Int = 16000,
+    later "a limit for how far one pull looks" {
+        maxFilterMessageSize: Int = 16000,
     }
     later "light message queues" {
         enableLmq: Bool = false, enableMultiDispatch: Bool = false, maxLmqConsumeQueueNum: Int = 20000,
@@ -241,6 +240,10 @@ crate::config! {
         timerRecallToTimelineEnable: Bool = true, timerReputServiceCorePoolSize: Int = 6,
         timerReputServiceMaxPoolSize: Int = 6, timerReputServiceQueueCapacity: Int = 10000,
         timerColdDataCheckIntervalMs: Int = 60000,
+    }
+    moot "filters are evaluated on the messages themselves" {
+        enableConsumeQueueExt: Bool = false, mappedFileSizeConsumeQueueExt: Int = 50331648,
+        bitMapLengthConsumeQueueExt: Int = 64,
     }
     moot "the store allocates, populates, dispatches and locks in its own way" {
         commitLogRecoverMaxNum: Int = 10, commitIntervalCommitLog: Int = 200,

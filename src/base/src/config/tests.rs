@@ -175,8 +175,8 @@ fn warns_in_one_line_each() {
         ),
         ("\nqwertyuiop=1", "line 2: unknown key qwertyuiop"),
         (
-            "enablePropertyFilter=true",
-            "line 1: enablePropertyFilter=true has no effect: SQL92 filters: not built yet",
+            "useStaticSubscription=true",
+            "line 1: useStaticSubscription=true has no effect: static subscriptions: not built yet",
         ),
         ("kvConfigPath=/x", "line 1: kvConfigPath is a key of the nameserver; it has no effect here"),
         ("brokerName=a\nbrokerName=b", "line 2: brokerName was set in line 1 already; this line counts"),
@@ -192,8 +192,8 @@ fn warns_in_one_line_each() {
     for silent in ["timerWheelEnable=true", "sendMessageThreadPoolNums=8", "brokerName=a"] {
         assert_eq!(broker(silent).expect("loads").warnings, [""; 0], "{silent}");
     }
-    let kept = broker("qwertyuiop= 1 \nenablePropertyFilter=true").expect("loads").settings.entries();
-    for pair in owned(&[("qwertyuiop", "1"), ("enablePropertyFilter", "true")]) {
+    let kept = broker("qwertyuiop= 1 \nuseStaticSubscription=true").expect("loads").settings.entries();
+    for pair in owned(&[("qwertyuiop", "1"), ("useStaticSubscription", "true")]) {
         assert!(kept.contains(&pair), "{pair:?}");
     }
 }

@@ -13,6 +13,7 @@ use oxmq_protocol::message::{sysflag, topic};
 use crate::broker::Settings;
 use crate::dispatch::Call;
 use crate::notify;
+use crate::processors::filtering;
 use crate::reply::{Answer, Reply};
 use crate::services::client::{CLIENT_ID_BYTES_MAX, Client, GROUPS_PER_CONNECTION_MAX};
 use crate::services::consumers::{Registered, Registration};
@@ -77,6 +78,9 @@ fn register(
         tracing::info!(topic = retry, order, client = %client.peer, "create or change retry topic");
         broker.topics_changed();
     }
+    if !without_sub {
+        broker.filters.register(&consumer.group_name, &consumer.subscription_data_set);
+    }
     Some(broker.consumers.register(&Registration {
         group: &consumer.group_name,
         client,
@@ -126,6 +130,7 @@ pub fn unregister(call: &Call<'_>) -> Answer {
         if !departures.left.is_empty() {
             tracing::info!(group = &*group, client = %call.conn.peer(), "consumer left");
         }
+        call.broker.filters.emptied(&departures.emptied);
         notify::consumers_changed(call.broker, &departures.notices);
     }
     Ok(Reply::ok())
@@ -144,21 +149,21 @@ pub fn consumer_list(call: &Call<'_>) -> Answer {
     }
 }
 
-/// Serves 46, which clients ask before they subscribe with SQL92: not built yet, so that the answer is the one of
-/// Apache's `enablePropertyFilter=false`.
+/// Serves 46, which clients ask before they subscribe with SQL92.
 pub fn check_client_config(call: &Call<'_>) -> Answer {
     if call.body.is_empty() {
         return Ok(Reply::ok());
     }
     let asked: Option<CheckClientRequestBody> = json::from_slice(call.body)?;
-    match asked.and_then(|a| a.subscription_data).filter(|s| !s.is_tag_type()) {
-        None => Ok(Reply::ok()),
-        Some(other) => Err(Reply::because(
-            Code::SYSTEM_ERROR,
-            format!(
-                "The broker does not support consumer to filter message by {}",
-                other.expression_type.as_deref().unwrap_or_default()
-            ),
-        )),
+    let Some(asked) = asked.and_then(|a| a.subscription_data).filter(|s| !s.is_tag_type()) else {
+        return Ok(Reply::ok());
+    };
+    let kind = asked.expression_type.as_deref().unwrap_or_default();
+    if !call.broker.settings.load().broker.enable_property_filter {
+        return Err(filtering::unsupported(kind));
+    }
+    match call.broker.filters.compile(kind, asked.sub_string.as_deref().unwrap_or_default()) {
+        Ok(_) => Ok(Reply::ok()),
+        Err(error) => Err(Reply::because(Code::SUBSCRIPTION_PARSE_FAILED, error.to_string())),
     }
 }

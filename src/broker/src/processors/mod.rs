@@ -4,6 +4,7 @@ pub mod callback;
 pub mod clean;
 pub mod client;
 pub mod config;
+pub mod filtering;
 pub mod group_admin;
 pub mod lock;
 pub mod offset;

@@ -19,6 +19,7 @@ use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
 use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
+use crate::processors::filtering::{self, Rule};
 use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply};
 use crate::services::groups::{self, SharedGroup};
@@ -56,6 +57,8 @@ pub struct Wanted {
     max_bytes: Option<i32>,
     /// Nobody is filtered out when absent.
     subscription: Option<SharedSubscription>,
+    /// Beside its tag, where the subscription is an expression over properties.
+    rule: Option<Rule>,
     /// How long to hold it at most, in ms; `None` for not at all.
     hold_ms: Option<i64>,
     topic_sys_flag: i32,
@@ -191,18 +194,16 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wante
         },
         _ => broker.store.queue(&name, header.queue_id),
     };
-    let subscription = if header.sys_flag & flags::SUBSCRIPTION != 0 {
+    let carries = header.sys_flag & flags::SUBSCRIPTION != 0;
+    let subscription = if carries {
         carried(broker, &header, &group_name, &name)?
     } else {
         registered(broker, &header, group.consume_broadcast_enable, &group_name, &name)?
     };
-    if let Some(data) = subscription.as_ref().map(|s| s.data()).filter(|d| !d.is_tag_type()) {
-        let remark = format!(
-            "The broker does not support consumer to filter message by {}",
-            data.expression_type.as_deref().unwrap_or_default()
-        );
-        return Err(Reply::system_error(remark));
-    }
+    let rule = match subscription.as_ref().filter(|s| !s.data().is_tag_type()) {
+        None => None,
+        Some(by) => filtering::rule(broker, settings, &header, &group_name, by, carries)?,
+    };
     if settings.broker.reject_pull_consumer_enable
         && !groups::is_system(&group_name)
         && broker.consumers.pulls_unheard(&group_name, call.conn.id())
@@ -232,6 +233,7 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wante
         max_messages: header.max_msg_nums,
         max_bytes: header.max_msg_bytes,
         subscription,
+        rule,
         hold_ms: held.then_some(hold_ms.clamp(0, HOLD_MS_MAX)),
         topic_sys_flag: topic.topic_sys_flag,
         is_static: place.is_static(),
@@ -324,8 +326,7 @@ fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
 /// Reads and answers, or holds. `resumed` is absent on the first run; on a later one it has the deadline, or nothing
 /// once that has passed.
 fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
-    let mut keep = |tags_code: i64| wanted.matches(tags_code);
-    if broker.store.pull_would_wait(&wanted.queue, wanted.offset, &limits(&wanted), &mut keep) {
+    if would_wait(broker, &wanted) {
         return run_cold(broker, wanted, resumed, out);
     }
     SLICES.with_borrow_mut(|slices| {
@@ -347,6 +348,23 @@ fn run(broker: &Arc<Broker>, mut wanted: Wanted, resumed: Option<Option<u64>>, o
     });
 }
 
+/// Whether reading may have to wait for the disk, or take long.
+fn would_wait(broker: &Broker, wanted: &Wanted) -> bool {
+    let limits = limits(wanted);
+    if let Some(rule) = &wanted.rule {
+        // It looks at records that it may not answer: only what was written just now is surely in memory. Others are asked for.
+        let mut older = false;
+        let mut keep = |_: i64| {
+            older = true;
+            true
+        };
+        let waits = broker.store.pull_would_wait(&wanted.queue, wanted.offset, &limits, &mut keep);
+        return waits || older || rule.is_heavy();
+    }
+    let mut keep = |tags_code: i64| wanted.matches(tags_code);
+    broker.store.pull_would_wait(&wanted.queue, wanted.offset, &limits, &mut keep)
+}
+
 /// What the request asks for; the store's own limits apply beside it.
 fn limits(wanted: &Wanted) -> PullLimits {
     PullLimits {
@@ -357,9 +375,14 @@ fn limits(wanted: &Wanted) -> PullLimits {
 
 fn read(broker: &Broker, wanted: &Wanted, slices: &mut Vec<Bytes>) -> PullOutcome {
     let mut keep = |tags_code: i64| wanted.matches(tags_code);
-    broker
-        .store
-        .pull(&wanted.queue, wanted.offset, &limits(wanted), &mut keep, &mut |slice| slices.push(slice))
+    let mut out = |slice| slices.push(slice);
+    let (queue, offset, limits) = (&wanted.queue, wanted.offset, limits(wanted));
+    let Some(rule) = &wanted.rule else {
+        return broker.store.pull(queue, offset, &limits, &mut keep, &mut out);
+    };
+    let mut looked = 0;
+    let mut records = |record: &[u8]| rule.verdict(broker, record, &mut looked);
+    broker.store.pull_filtered(queue, offset, &limits, &mut keep, &mut records, &mut out)
 }
 
 /// Apache's code for each of the store's statuses.

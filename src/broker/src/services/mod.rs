@@ -7,6 +7,7 @@ pub mod client;
 pub mod connections;
 pub mod consumers;
 pub mod file;
+pub mod filters;
 pub mod groups;
 pub mod hold;
 pub mod locks;

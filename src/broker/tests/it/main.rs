@@ -7,6 +7,7 @@ mod cleanup;
 mod clients;
 mod consume;
 mod extremes;
+mod filter;
 mod folders;
 mod produce;
 mod query;

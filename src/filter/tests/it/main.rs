@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod checks;
+
 use std::path::Path;
 
-use oxmq_filter::{CompileError, Filter};
+use oxmq_filter::{Bloom, CompileError, Filter};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -22,6 +24,9 @@ struct Vector {
     expression: Option<String>,
     outcomes: Option<String>,
     remark: Option<String>,
+    text: Option<String>,
+    bits: Option<i32>,
+    positions: Option<Vec<i32>>,
     /// Sets of this expression alone.
     inputs: Option<Vec<String>>,
 }
@@ -79,10 +84,47 @@ fn is_lookahead(expect: &str) -> bool {
     two_words || expect.contains("NullPointerException")
 }
 
+/// Vectors, whole, cut and with a byte changed.
+#[test]
+fn damaged_expressions() {
+    let file = file();
+    let set =
+        file.vectors.iter().find_map(|v| v.input.as_deref().filter(|i| !i.is_empty())).map(bytes).unwrap();
+    for text in file.vectors.iter().filter_map(|v| v.expression.as_deref()).step_by(7) {
+        let whole = [text.as_bytes(), &[0], &set].concat();
+        for at in 0..text.len() {
+            checks::filter(&whole[..at]);
+            let mut changed = whole.clone();
+            changed[at] = changed[at].wrapping_mul(31).wrapping_add(7);
+            checks::filter(&changed);
+        }
+    }
+}
+
+fn file() -> File {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../remoting-spec/vectors/filters.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn bloom_positions() {
+    let mut seen = 0;
+    for vector in file().vectors {
+        let (Some(bits), Some(positions), Some(text)) = (vector.bits, vector.positions, vector.text) else {
+            continue;
+        };
+        let mut of = vector.name.split('/').skip(1).map(|n| n.parse::<i32>().unwrap());
+        let bloom = Bloom::new(of.next().unwrap(), of.next().unwrap());
+        assert_eq!((bloom.bits(), bloom.positions(&text)), (bits, positions.clone()), "{}", vector.name);
+        assert!(bloom.is_mine(bits, &positions) && !bloom.is_mine(bits + 8, &positions));
+        seen += 1;
+    }
+    assert!(seen > 20);
+}
+
 #[test]
 fn captured_vectors() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../remoting-spec/vectors/filters.json");
-    let file: File = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let file = file();
     let sets: Vec<Vec<u8>> = file.vectors.iter().filter_map(|v| v.input.as_deref()).map(bytes).collect();
     let all = file.vectors.iter().filter_map(|v| Some((v, v.expression.as_deref()?)));
     let wrong: Vec<String> = all.clone().filter_map(|(v, text)| check(v, text, &sets)).collect();

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod consumer;
 pub mod data_version;
+pub mod filter;
 pub mod group;
 pub mod heartbeat;
 pub mod lock;
