@@ -7,6 +7,7 @@ use oxmq_protocol::body::consumer::{
     Connection, ConsumerConnection, ConsumerList, GroupList, QuerySubscriptionResponse,
 };
 use oxmq_protocol::body::data_version::DataVersion;
+use oxmq_protocol::body::filter::{BloomFilterData, ConsumerFilterData, ConsumerFilters, TopicFilters};
 use oxmq_protocol::body::group::{
     CustomizedRetryPolicy, ExponentialRetryPolicy, GroupForbidden, GroupRetryPolicy, SimpleSubscriptionData,
     SubscriptionGroupConfig, SubscriptionGroupList, SubscriptionGroupWrapper,
@@ -50,6 +51,7 @@ macro_rules! bodies {
 }
 
 bodies! {
+    BloomFilterData ConsumerFilterData ConsumerFilters TopicFilters
     BrokerMemberGroup BrokerMembers ConsumerList Connection ConsumerConnection GroupList QuerySubscriptionResponse
     DataVersion ExponentialRetryPolicy CustomizedRetryPolicy GroupRetryPolicy SimpleSubscriptionData
     SubscriptionGroupConfig SubscriptionGroupWrapper SubscriptionGroupList GroupForbidden SubscriptionData ConsumerData
