@@ -266,6 +266,7 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
         "rocksdbstore",
         "quarantine",
         "rebuilding",
+        "queue-ends",
         "compaction",
         "kvStore",
     ];

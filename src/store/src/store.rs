@@ -457,12 +457,13 @@ impl Store {
         if let Some(lock) = core.folder.lock().take() {
             // Not clean: `abort` stays, and the next start looks closer.
             let abort = core.options.file("abort");
-            if result.is_ok()
-                && index.is_ok()
-                && swept.is_ok()
-                && let Err(error) = core.options.disk.remove_file(&abort)
-            {
-                tracing::warn!(file = %abort.display(), %error, "remove");
+            if result.is_ok() && index.is_ok() && swept.is_ok() {
+                if let Err(error) = core.note_ends() {
+                    tracing::warn!(%error, "note which queues end where a file does");
+                }
+                if let Err(error) = core.options.disk.remove_file(&abort) {
+                    tracing::warn!(file = %abort.display(), %error, "remove");
+                }
             }
             drop(lock);
         }

@@ -35,9 +35,20 @@ impl Queue {
     ///
     /// The units below `cut_phy` were synced before the checkpoint said so; what is behind them may be anything, unless
     /// they are `as_left` by a clean stop.
-    pub(crate) fn load(&self, files: &QueueFiles, cut_phy: u64, as_left: bool) -> io::Result<bool> {
+    ///
+    /// `lost` is asked with the queue's end where its last file may be missing: whether the log has messages behind it.
+    pub(crate) fn load(
+        &self,
+        files: &QueueFiles,
+        cut_phy: u64,
+        as_left: bool,
+        lost: &mut dyn FnMut(i64) -> io::Result<bool>,
+    ) -> io::Result<bool> {
         let Some(bases) = self.bases(files)? else { return Ok(false) };
         let (Some(first), Some(last)) = (bases.first(), bases.last()) else {
+            if as_left && lost(0)? {
+                return Ok(false);
+            }
             self.reset(0, 0);
             return Ok(true);
         };
@@ -45,6 +56,12 @@ impl Queue {
         if as_left && end <= *last && last > first {
             // A file is made for the unit that is written into it next.
             tracing::error!(queue = ?self, end, last, "the last file of a consume queue is empty");
+            return Ok(false);
+        }
+        // Where a file ends, the next one may have been removed, or zeroed. A file is made together with a unit, so that one
+        // without is damaged; but a crash may leave it.
+        let at_edge = if end > *first { files.base_of(self, end) == end } else { as_left };
+        if at_edge && lost(end)? {
             return Ok(false);
         }
         self.cut(files, *first, end)?;

@@ -9,6 +9,7 @@
 //! **Invariant**: offsets are dense: unit n + 1 is appended after n, under the log's lock.
 
 pub(crate) mod batch;
+pub(crate) mod ends;
 pub(crate) mod files;
 pub(crate) mod load;
 pub(crate) mod open;

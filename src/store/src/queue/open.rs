@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::io::{Disk, sub_dirs};
 use crate::persist::write_synced;
 use crate::queue::Queue;
+use crate::queue::ends::{self, Ends};
 use crate::queue::load::any_file;
 
 /// Fillers more than this in front of a queue's next message are not written for one that was made again.
@@ -34,6 +35,8 @@ pub(crate) struct Opening {
     pub(crate) dispatched: AtomicU64,
     /// The last stop was a clean one of ours: queues are as they were left.
     as_left: bool,
+    /// Queues that ended then where a file does, by their next unit. Those that nobody has touched still do.
+    ends: Ends,
     /// There may be queues with units beyond the cut.
     sweeping: AtomicBool,
     /// Held during a sweep.
@@ -45,7 +48,8 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn new(root: &Path, cut: u64, as_left: bool, sweeping: bool) -> io::Result<Self> {
+    /// `left_at` is the log's end where the last stop was a clean one of ours.
+    pub(crate) fn new(root: &Path, cut: u64, left_at: Option<u64>, sweeping: bool) -> io::Result<Self> {
         let marks = root.join("rebuilding");
         let mut damaged = BTreeMap::new();
         for topic in sub_dirs(&marks)? {
@@ -60,7 +64,8 @@ impl Opening {
         }
         Ok(Self {
             cut,
-            as_left,
+            as_left: left_at.is_some(),
+            ends: left_at.map(|end| ends::load(root, end)).unwrap_or_default(),
             sweeping: sweeping.into(),
             damaged: damaged.into(),
             marks,
@@ -71,6 +76,14 @@ impl Opening {
     /// Whether the sweep is still to be done.
     pub(crate) fn sweeping(&self) -> bool {
         self.sweeping.load(Ordering::Acquire)
+    }
+
+    /// The unit that was next in the queue at the last stop, where that is noted.
+    pub(crate) fn ended(&self, topic: &str, id: i32) -> Option<i64> {
+        match self.ends.is_empty() {
+            true => None,
+            false => self.ends.get(&(topic.to_owned(), id)).copied(),
+        }
     }
 
     fn mark(&self, disk: &dyn Disk, key: (String, i32), next: i64) -> io::Result<()> {
@@ -152,7 +165,10 @@ impl Core {
     }
 
     fn load_or_rebuild(&self, queue: &Arc<Queue>) -> io::Result<()> {
-        if !self.is_marked(queue) && queue.load(&self.files, self.opening.cut, self.opening.as_left)? {
+        let mut lost = |end| self.lost_units(queue, end);
+        if !self.is_marked(queue)
+            && queue.load(&self.files, self.opening.cut, self.opening.as_left, &mut lost)?
+        {
             queue.show_all();
             return Ok(());
         }
@@ -302,7 +318,8 @@ impl Core {
             return Ok(true);
         }
         let loaded = match std::fs::metadata(self.files.dir(&queue)) {
-            Ok(_) => queue.load(&self.files, self.opening.cut, self.opening.as_left),
+            // Whether it lost its last file is asked when it is opened.
+            Ok(_) => queue.load(&self.files, self.opening.cut, self.opening.as_left, &mut |_| Ok(false)),
             // Deleted meanwhile.
             Err(e) if is_absent(&e) => return Ok(true),
             Err(e) => Err(e),
@@ -325,6 +342,24 @@ impl Core {
         made.inspect_err(|_| queues.iter().for_each(|q| self.files.forget(q)))?;
         queues.iter().for_each(|q| self.queues.insert(q));
         Ok(())
+    }
+
+    /// At a clean stop, when all units are in files: notes which queues end where a file does.
+    pub(crate) fn note_ends(&self) -> io::Result<()> {
+        let mut ends = self.opening.ends.clone();
+        for queue in self.queues.all() {
+            let key = (queue.topic().to_owned(), queue.queue_id());
+            let next = queue.next.load(Ordering::Acquire);
+            // Nearly all that have no unit have no folder either.
+            let at_edge = queue.storable
+                && next == self.files.base_of(&queue, next)
+                && (next > 0 || self.files.dir(&queue).exists());
+            match at_edge {
+                true => ends.insert(key, next),
+                false => ends.remove(&key),
+            };
+        }
+        ends::save(&*self.options.disk, &self.options.root, self.log.written(), &ends)
     }
 
     /// How many queues there are, counted up to `max`.

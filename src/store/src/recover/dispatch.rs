@@ -19,7 +19,7 @@ use crate::recover::progress::Progress;
 const GAP_MAX: i64 = 1 << 20;
 
 /// Bytes of log that are gone through between two looks at the clock, at least a record.
-const RUN_BYTES: usize = 4 << 20;
+pub(super) const RUN_BYTES: usize = 4 << 20;
 
 /// What is done is noted after so many milliseconds, if it is so many bytes.
 const SAVE_MS: u64 = 5_000;
@@ -27,6 +27,11 @@ const SAVE_MIN: u64 = 64 << 20;
 
 /// No queue gets there; its file's position still fits its name.
 const OFFSET_MAX: i64 = 1 << 56;
+
+/// Whether a queue whose next offset is `next` takes a message at `offset`.
+pub(super) fn plausible(offset: i64, next: i64) -> bool {
+    (0..=OFFSET_MAX).contains(&offset) && (next == 0 || offset.saturating_sub(next) <= GAP_MAX)
+}
 
 /// Queues that records are looked through for, by topic.
 struct Only<'a>(HashMap<&'a str, Vec<&'a Arc<Queue>>>);
@@ -51,7 +56,10 @@ impl Core {
         progress.begin("make consume queue units of records", from, end);
         let mut saved = (from, self.clock.mono_ms());
         self.opening.dispatched.store(from, Ordering::Release);
-        let added = self.walk(from, end, None, &mut |at| {
+        let mut added = 0;
+        let mut run = |bytes: &[u8], base| self.dispatch_run(bytes, base, None, &mut added);
+        self.walk(from, end, &mut run, &mut |at| {
+            self.opening.dispatched.store(at, Ordering::Release);
             progress.at(at);
             let due = at - saved.0 >= self.options.progress_bytes
                 || (at - saved.0 >= SAVE_MIN && self.clock.mono_ms().saturating_sub(saved.1) >= SAVE_MS);
@@ -70,22 +78,25 @@ impl Core {
         let mut progress = Progress::new(&self.clock);
         progress.begin("make damaged consume queues again", from, end);
         let only = Only::new(queues);
-        self.walk(from, end, Some(&only), &mut |at| {
+        let mut added = 0;
+        let mut run = |bytes: &[u8], base| self.dispatch_run(bytes, base, Some(&only), &mut added);
+        self.walk(from, end, &mut run, &mut |at| {
             progress.at(at);
             Ok(())
-        })
+        })?;
+        Ok(added)
     }
 
-    /// Walks the records of `from..end`, those of `only` or all. `each` is told how far, every few MiB.
-    fn walk(
+    /// Walks the records of `from..end`. `run` is given bytes that begin with a record and end with their file or the
+    /// log, with their position, and answers how many of them it went through; `each` is told how far that is.
+    pub(super) fn walk(
         &self,
         from: u64,
         end: u64,
-        only: Option<&Only<'_>>,
+        run: &mut dyn FnMut(&[u8], u64) -> io::Result<u64>,
         each: &mut dyn FnMut(u64) -> io::Result<()>,
-    ) -> io::Result<u64> {
+    ) -> io::Result<()> {
         let mut at = from;
-        let mut added = 0;
         while at < end {
             if let Some(hole) = self.log.holes.at(at) {
                 at = hole.to;
@@ -93,13 +104,10 @@ impl Core {
             }
             let in_file = self.log.file_len - at % self.log.file_len;
             let n = in_file.min(end.min(self.log.holes.next_from(at)) - at);
-            let step = self.log.with(at, n, |bytes| self.dispatch_run(bytes, at, only, &mut added));
+            let step = self.log.with(at, n, |bytes| run(bytes, at));
             match step {
                 Some(Ok(used)) if used > 0 => {
                     at += used;
-                    if only.is_none() {
-                        self.opening.dispatched.store(at, Ordering::Release);
-                    }
                     each(at)?;
                 }
                 Some(Err(e)) => return Err(e),
@@ -110,7 +118,7 @@ impl Core {
                 }
             }
         }
-        Ok(added)
+        Ok(())
     }
 
     /// Dispatches the first records of `bytes`, which lie at `base` and end with their file or the log.
@@ -218,8 +226,7 @@ impl Core {
     fn put_again(&self, queue: &Arc<Queue>, offset: i64, unit: Unit) -> io::Result<bool> {
         let files = &self.files;
         let next = queue.next_offset();
-        let gap = offset.saturating_sub(next);
-        if !(0..=OFFSET_MAX).contains(&offset) || (gap > GAP_MAX && next > 0) {
+        if !plausible(offset, next) {
             tracing::error!(
                 ?queue,
                 offset,
@@ -271,8 +278,7 @@ impl Core {
     fn put_batch_again(&self, queue: &Arc<Queue>, span: Span, unit: Unit) -> io::Result<bool> {
         let files = &self.files;
         let next = queue.next_offset();
-        let gap = span.base.saturating_sub(next);
-        if !(0..=OFFSET_MAX).contains(&span.base) || (gap > GAP_MAX && next > 0) {
+        if !plausible(span.base, next) {
             tracing::error!(?queue, ?span, phy = unit.phy, "a record's offset cannot be: no unit for it");
             return Ok(false);
         }
@@ -306,7 +312,7 @@ impl Core {
 }
 
 /// First offset and number of the messages in a record that holds several.
-fn inner(record: &RecordView<'_>) -> Option<(i64, u16)> {
+pub(super) fn inner(record: &RecordView<'_>) -> Option<(i64, u16)> {
     if record.sys_flag() & sysflag::INNER_BATCH == 0 {
         return None;
     }

@@ -12,6 +12,7 @@
 //! `abort` stands from before 1 until a clean stop, so that a crash in between begins again; each step leaves what
 //! the next recovery cuts at the same place.
 
+mod behind;
 mod cut;
 mod dispatch;
 mod find;
@@ -215,7 +216,7 @@ impl Unrecovered {
         let lost =
             lost_queues(&queue_files, &trust, !batch_topics.is_empty()).map_err(recover_io("list", &dir))?;
         let plan = Plan::new(&trust, clean, lost, min_phy, found.log.end);
-        let opening = Opening::new(&options.root, plan.cut, as_left, plan.sweep)
+        let opening = Opening::new(&options.root, plan.cut, as_left.then_some(found.log.end), plan.sweep)
             .map_err(recover_io("read", options.file("rebuilding")))?;
 
         let open = |(base, path): &(u64, PathBuf)| {

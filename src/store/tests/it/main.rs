@@ -6,6 +6,7 @@ mod basics;
 mod batch;
 mod crash;
 mod damage;
+mod ends;
 mod faults;
 mod formats;
 mod helper;

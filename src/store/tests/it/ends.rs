@@ -1,0 +1,157 @@
+//! A queue's last file, removed or zeroed while the broker was stopped: no offset is given out again.
+
+use std::path::{Path, PathBuf};
+
+use oxmq_store::{Draft, Store};
+
+use crate::crash::edit;
+use crate::helper::*;
+
+/// Messages of `T/0`; its files hold 16 units. Others lie between and behind them.
+fn stopped(root: &Path, n: usize) {
+    let store = start(small(root));
+    let (queue, other) = (store.queue("T", 0), store.queue("Other", 0));
+    for i in 0..n {
+        store.append(&queue, &draft(&queue, format!("body {i}").as_bytes())).unwrap();
+        store.append(&other, &draft(&other, b"other")).unwrap();
+    }
+    for _ in 0..40 {
+        store.append(&other, &draft(&other, b"other")).unwrap();
+    }
+    store.shutdown().unwrap();
+}
+
+fn file(root: &Path, base: usize) -> PathBuf {
+    root.join(format!("consumequeue/T/0/{:020}", base * 20))
+}
+
+fn noted(root: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(root.join("queue-ends")).unwrap_or_default();
+    text.lines().filter(|l| l.contains(' ')).map(str::to_owned).collect()
+}
+
+fn check(store: &Store, n: usize) {
+    let queue = store.queue("T", 0);
+    let expect: Vec<_> = (0..n).map(|i| format!("body {i}").into_bytes()).collect();
+    assert_eq!(read_all(store, &queue), expect);
+    assert_eq!(store.append(&queue, &draft(&queue, b"new")).unwrap().queue_offset, n as i64);
+    store.shutdown().unwrap();
+}
+
+#[test]
+fn a_last_file_that_is_gone_or_zeroed_is_made_again() {
+    type Damage = fn(&Path);
+    let damages: [(&str, usize, Damage); 6] = [
+        ("the last of three", 40, |root| std::fs::remove_file(file(root, 32)).unwrap()),
+        ("the last of three, full", 48, |root| std::fs::remove_file(file(root, 32)).unwrap()),
+        ("two of three", 40, |root| {
+            std::fs::remove_file(file(root, 16)).unwrap();
+            std::fs::remove_file(file(root, 32)).unwrap();
+        }),
+        ("the last zeroed", 40, |root| edit(&file(root, 32), |b| b.fill(0))),
+        ("the only one zeroed", 9, |root| edit(&file(root, 0), |b| b.fill(0))),
+        ("the only one", 9, |root| std::fs::remove_file(file(root, 0)).unwrap()),
+    ];
+    for (what, n, damage) in damages {
+        for ours in [true, false] {
+            println!("{what}, {ours}");
+            let dir = tempfile::tempdir().unwrap();
+            stopped(dir.path(), n);
+            if !ours && n < 16 {
+                // Apache leaves such queues itself, when it cuts.
+                continue;
+            }
+            if !ours {
+                edit(&dir.path().join("checkpoint"), |b| b[64..].fill(0));
+            }
+            damage(dir.path());
+            let store = start(small(dir.path()));
+            assert!(store.recovered().clean);
+            check(&store, n);
+        }
+    }
+}
+
+/// After a crash no file is believed to be the last one either.
+#[test]
+fn a_last_file_that_is_gone_after_a_crash_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    stopped(dir.path(), 40);
+    std::fs::remove_file(file(dir.path(), 32)).unwrap();
+    std::fs::write(dir.path().join("abort"), "1").unwrap();
+    check(&start(small(dir.path())), 40);
+}
+
+/// What expired is not made again, and the offsets go on all the same.
+#[test]
+fn expired_messages_stay_so() {
+    let dir = tempfile::tempdir().unwrap();
+    stopped(dir.path(), 40);
+    let store = start(small(dir.path()));
+    store.remove_expired(i64::MAX, 1).unwrap();
+    let min = store.min_offset(&store.queue("T", 0));
+    assert!((1..32).contains(&min), "{min}");
+    store.shutdown().unwrap();
+    drop(store);
+    std::fs::remove_file(file(dir.path(), 32)).unwrap();
+    let store = start(small(dir.path()));
+    let queue = store.queue("T", 0);
+    assert_eq!((store.min_offset(&queue), queue.max_offset()), (min, 40));
+    assert_eq!(read_all(&store, &queue).len(), 40 - min as usize);
+}
+
+#[test]
+fn batch_queues_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = small(dir.path());
+    options.batch_queue_file_bytes = 46 * 4;
+    let store = start(options.clone());
+    assert!(store.declare_batch("B"));
+    let queue = store.queue("B", 0);
+    let put = |store: &Store, count| {
+        let queue = store.queue("B", 0);
+        let body = b"not looked at";
+        store.append_inner(&queue, &Draft { body, ..draft(&queue, b"") }, count).unwrap().queue_offset
+    };
+    for i in 0..7 {
+        assert_eq!(put(&store, 3), i * 3);
+    }
+    store.shutdown().unwrap();
+    drop((store, queue));
+    std::fs::remove_file(dir.path().join(format!("batchconsumequeue/B/0/{:020}", 46 * 4))).unwrap();
+    let store = start(options);
+    assert_eq!(store.queue("B", 0).max_offset(), 21);
+    assert_eq!(put(&store, 2), 21);
+}
+
+/// The log is not asked at each start: what a stop knows is noted, for the log as it was then.
+#[test]
+fn a_queue_that_does_end_there_is_looked_for_once() {
+    let dir = tempfile::tempdir().unwrap();
+    stopped(dir.path(), 32);
+    assert_eq!(noted(dir.path()), ["T 0 32"]);
+    for touched in [false, true, false] {
+        let store = start(small(dir.path()));
+        if touched {
+            assert_eq!(store.queue("T", 0).max_offset(), 32);
+        }
+        store.append(&store.queue("Other", 0), &draft(&store.queue("Other", 0), b"other")).unwrap();
+        store.shutdown().unwrap();
+        assert_eq!(noted(dir.path()), ["T 0 32"], "nobody appended to it");
+    }
+    // The note is believed while it is about this log.
+    std::fs::remove_file(file(dir.path(), 16)).unwrap();
+    let note = std::fs::read_to_string(dir.path().join("queue-ends")).unwrap();
+    let text = format!("{}\nT 0 16\n", note.lines().next().unwrap());
+    let crc = crc32fast::hash(text.as_bytes());
+    std::fs::write(dir.path().join("queue-ends"), format!("{text}{crc:08x}\n")).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), kept.path());
+    let store = start(small(dir.path()));
+    assert_eq!(store.queue("T", 0).max_offset(), 16);
+    drop(store);
+    std::fs::write(kept.path().join("abort"), "1").unwrap();
+    let store = start(small(kept.path()));
+    check(&store, 32);
+    assert_eq!(noted(kept.path()), [""; 0]);
+}
