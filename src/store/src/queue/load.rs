@@ -50,6 +50,11 @@ impl Queue {
                 return Ok(false);
             }
             self.reset(0, 0);
+            if fs::read_dir(files.dir(self))?.next().is_none() {
+                // One that a crash left: the next start would take it for a queue that lost its files, and a topic that was
+                // deleted would come back from the log.
+                self.drop_files(files)?;
+            }
             return Ok(true);
         };
         let end = self.last_kept(files, *first, last + files.file_units(self), cut_phy)?;
@@ -87,7 +92,8 @@ impl Queue {
         Ok(low)
     }
 
-    /// Of a damaged queue: the offset that is next at least, by its last file of the right length.
+    /// Of a damaged queue: the offset that is next at least, by its last file of the right length that has a unit; without
+    /// one, by where the first file begins. A crash may leave files behind those, in which nothing is.
     pub(crate) fn salvage_end(&self, files: &QueueFiles, cut_phy: u64) -> i64 {
         let Ok(entries) = fs::read_dir(files.dir(self)) else { return 0 };
         let base = entries.flatten().filter_map(|entry| {
@@ -95,8 +101,13 @@ impl Queue {
             let len = entry.metadata().ok()?.len();
             (len == files.file_bytes(self) && base % len == 0).then_some((base / self.unit_bytes()) as i64)
         });
-        let Some(base) = base.max() else { return 0 };
-        let end = self.last_kept(files, base, base + files.file_units(self), cut_phy).unwrap_or(0);
+        let mut bases: Vec<_> = base.collect();
+        bases.sort_unstable();
+        let end_in = |base: &i64| {
+            let end = self.last_kept(files, *base, base + files.file_units(self), cut_phy).unwrap_or(0);
+            (end > *base).then_some(end)
+        };
+        let end = bases.iter().rev().find_map(end_in).or(bases.first().copied()).unwrap_or(0);
         files.forget(self);
         end
     }

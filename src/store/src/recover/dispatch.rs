@@ -235,7 +235,16 @@ impl Core {
             );
             return Ok(false);
         }
-        if offset < next {
+        if offset < next && queue.first.load(Ordering::Relaxed) == next {
+            // Of new files a crash may leave a later one alone.
+            tracing::warn!(
+                ?queue,
+                offset,
+                phy = unit.phy,
+                "the queue has no unit, and begins at this record's"
+            );
+            queue.drop_files(files)?;
+        } else if offset < next {
             let there = queue.unit(files, offset, next)?;
             if there.is_some_and(|u| u.phy >= unit.phy) {
                 return Ok(false);
