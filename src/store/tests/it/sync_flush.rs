@@ -1,6 +1,6 @@
 //! SYNC_FLUSH: who sees what when, and who is told.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use oxmq_base::clock::SystemClock;
@@ -70,6 +70,15 @@ fn waiters_are_told_in_order_or_when_their_time_is_over() {
     assert_eq!(told.lock().unwrap()[1..], [(1, Durable::Flushed), (2, Durable::Flushed)]);
 }
 
+/// Says when its thread panics.
+struct TellPanic<'a>(&'a AtomicBool);
+
+impl Drop for TellPanic<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_or(std::thread::panicking(), Ordering::SeqCst);
+    }
+}
+
 /// With the threads running: many senders, each waits for its message; group commit serves them, and a reader that
 /// follows the visible end sees every message once, in order.
 #[test]
@@ -81,15 +90,18 @@ fn group_commit_under_threads() {
     options.background = true;
     options.queue_flush_interval_ms = 5;
     options.queue_sync_interval_ms = 20;
+    // However long the disk takes under load: a time-out is an answer, and not the one that is tested here.
+    options.sync_flush_timeout_ms = 600_000;
     let store = open(options.clone(), Arc::new(SystemClock::new())).unwrap().recover().unwrap();
     let queue = store.queue("T", 0);
-    let done = AtomicUsize::new(0);
+    let (done, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     const SENDERS: usize = 4;
     const EACH: usize = 200;
     std::thread::scope(|s| {
         for sender in 0..SENDERS {
-            let (store, queue, done) = (&store, &queue, &done);
+            let (store, queue, done, failed) = (&store, &queue, &done, &failed);
             s.spawn(move || {
+                let _told = TellPanic(failed);
                 for i in 0..EACH {
                     let body = format!("{sender}:{i}");
                     let at = store.append(queue, &draft(queue, body.as_bytes())).unwrap();
@@ -103,7 +115,8 @@ fn group_commit_under_threads() {
         }
         s.spawn(|| {
             let mut next = 0;
-            while next < (SENDERS * EACH) as i64 {
+            // Not for ever, where a sender fails.
+            while next < (SENDERS * EACH) as i64 && !failed.load(Ordering::SeqCst) {
                 let (outcome, found) = pull(&store, &queue, next);
                 for (offset, _) in &found {
                     assert_eq!(*offset, next);
