@@ -18,6 +18,7 @@ import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.impl.factory.MQClientInstance;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
@@ -122,9 +123,10 @@ class FilterTest extends ClientTest {
         Set<String> expected = sendTwenty(producer());
         DefaultMQPullConsumer consumer = configure(new DefaultMQPullConsumer(group));
         consumer.start();
-        consumer.fetchSubscribeMessageQueues(topic);
-        // Only a heartbeat's answer says that the broker is new enough, and the next one is 30 s away.
-        consumer.getDefaultMQPullConsumerImpl().getRebalanceImpl().getmQClientFactory().sendHeartbeatToAllBrokerWithLock();
+        // Only a heartbeat's answer says that the broker is new enough, and the next one is up to 30 s away.
+        MQClientInstance client = consumer.getDefaultMQPullConsumerImpl().getRebalanceImpl().getmQClientFactory();
+        client.updateTopicRouteInfoFromNameServer(topic);
+        client.sendHeartbeatToAllBrokerWithLock();
         MessageQueue queue = new MessageQueue(topic, "broker-a", 0);
         Set<String> texts = new TreeSet<>();
         long next = 0;
