@@ -259,6 +259,8 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
         "index.damaged",
         "checkpoint",
         "abort",
+        // Apache's broker keeps the last process's `abort` when it finds one.
+        "abort.bak",
         "lock",
         "config",
         "timerwheel",

@@ -72,6 +72,8 @@ pub(crate) struct Index {
     now: Option<Open>,
     clean: bool,
     index_ts: i64,
+    /// When the file before ended.
+    last_end: Option<i64>,
     begun: bool,
     lacking: u64,
     /// Keys of records behind the last entry.
@@ -111,6 +113,7 @@ impl Index {
             now: None,
             clean,
             index_ts,
+            last_end: None,
             begun: false,
             lacking: 0,
             behind: 0,
@@ -247,7 +250,12 @@ impl Index {
             );
             return report.add(Kind::IndexHeader, shown(&path), Some(0), 1, what);
         }
-        let kept = self.clean || (header.is_full(&layout) && header.end_ts <= self.index_ts);
+        // Files are synced oldest first: of several that end in the checkpoint's millisecond only the first one surely was.
+        let end_ts = header.end_ts;
+        let first = self.last_end.is_none_or(|last| last < end_ts);
+        let vouched = end_ts < self.index_ts || (end_ts == self.index_ts && first);
+        let kept = self.clean || (header.is_full(&layout) && vouched);
+        self.last_end = Some(end_ts);
         self.now = Some(Open {
             heads: vec![0; layout.slots as usize],
             path,

@@ -200,6 +200,8 @@ fn of_other_things() {
     std::fs::write(dir.path().join("notes.txt"), b"").unwrap();
     let report = report(dir.path());
     assert_eq!((report.exit, report.count(Kind::Foreign), report.live), (0, 1, false));
+    std::fs::write(dir.path().join("abort.bak"), b"7").unwrap();
+    assert_eq!(crate::folder::report(dir.path()).count(Kind::Foreign), 1, "Apache's own");
     let fast = check(&Options { fast: true, ..options(dir.path()) }, Progress::none()).unwrap();
     assert_eq!((fast.exit, fast.count(Kind::Foreign)), (0, 1));
 }
