@@ -150,6 +150,7 @@ pub fn preflight(bytes: &[u8]) {
         root: folder.path().to_owned(),
         commitlog: vec![folder.path().join("commitlog")],
         dledger: None,
+        timer_wheel: true,
         timer_precision_ms: 1000,
         accept_pending: true,
     };
