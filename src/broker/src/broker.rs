@@ -20,7 +20,6 @@ use tokio::sync::Notify;
 
 use crate::figures::Figures;
 use crate::lanes::Lanes;
-use crate::relay::Relays;
 use crate::reply::Reply;
 use crate::services::cleanup::Cleanup;
 use crate::services::connections::Connections;
@@ -112,8 +111,6 @@ pub struct Broker {
     pub config_version: Mutex<DataVersion>,
     /// Pools for what may wait.
     pub lanes: Lanes,
-    /// What is asked of clients for others.
-    pub relays: Relays,
     /// Makes UNIQ_KEY for senders that made none.
     pub uniq_keys: UniqKeys,
     /// Told when the nameservers must hear of a change.

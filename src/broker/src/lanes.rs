@@ -16,6 +16,10 @@ pub const ADMIN_MAX: usize = 256;
 pub const CREATE_MAX: usize = 4096;
 /// Replies that wait for the client that they are for: Apache's `replyThreadPoolQueueCapacity`.
 pub const REPLIES_MAX: usize = 10_000;
+/// Requests that are under way to clients.
+pub const RELAYS_MAX: usize = 256;
+/// Bytes of the requests that are under way to clients; one may be 16 MiB long.
+pub const RELAY_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the requests that a lane holds; one request may be 16 MiB long.
 pub const LANE_BYTES_MAX: usize = 256 << 20;
 
@@ -42,7 +46,7 @@ impl Pool {
 
     /// Runs `work`, which keeps `bytes` of memory meanwhile, or returns false when the pool is full.
     pub fn run(&self, bytes: usize, work: impl FnOnce() + Send + 'static) -> bool {
-        let Some(place) = Taken::place(&self.taken, self.max, bytes) else { return false };
+        let Some(place) = Taken::place(&self.taken, self.max, LANE_BYTES_MAX, bytes) else { return false };
         let placed = move || {
             let _place = place;
             work();
@@ -62,17 +66,23 @@ pub struct Waits {
     runtime: Option<Handle>,
     taken: Arc<Taken>,
     max: usize,
+    bytes_max: usize,
 }
 
 impl Waits {
-    fn new(runtime: impl Into<Option<Handle>>, max: usize) -> Self {
-        Waits { runtime: runtime.into(), taken: Arc::default(), max }
+    fn new(runtime: impl Into<Option<Handle>>, max: usize, bytes_max: usize) -> Self {
+        Waits { runtime: runtime.into(), taken: Arc::default(), max, bytes_max }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.taken.works.load(Ordering::Acquire) == 0
     }
 
     /// Runs `work`, which keeps `bytes` of memory until it is done, or returns false when too much waits.
     pub fn run(&self, bytes: usize, work: impl Future<Output = ()> + Send + 'static) -> bool {
         let Some(runtime) = &self.runtime else { return false };
-        let Some(place) = Taken::place(&self.taken, self.max, bytes) else { return false };
+        let Some(place) = Taken::place(&self.taken, self.max, self.bytes_max, bytes) else { return false };
         runtime.spawn(async move {
             let _place = place;
             work.await;
@@ -83,11 +93,11 @@ impl Waits {
 
 impl Taken {
     /// A place for something of so many bytes, unless there is none. One alone may be of any size.
-    fn place(this: &Arc<Self>, max: usize, bytes: usize) -> Option<Place> {
+    fn place(this: &Arc<Self>, max: usize, bytes_max: usize, bytes: usize) -> Option<Place> {
         let works = this.works.fetch_add(1, Ordering::AcqRel);
         let held = this.bytes.fetch_add(bytes, Ordering::AcqRel);
         let place = Place { taken: Arc::clone(this), bytes };
-        let full = works >= max || (works > 0 && held + bytes > LANE_BYTES_MAX);
+        let full = works >= max || (works > 0 && held + bytes > bytes_max);
         (!full).then_some(place)
     }
 }
@@ -185,6 +195,8 @@ pub struct Lanes {
     pub create: Line,
     /// For replies on their way to the client that asked.
     pub replies: Waits,
+    /// For what is asked of clients for others.
+    pub relays: Waits,
 }
 
 impl Lanes {
@@ -194,7 +206,8 @@ impl Lanes {
             disk: Pool::new(None, DISK_MAX),
             admin: Pool::new(None, ADMIN_MAX),
             create: Line::new(None, CREATE_MAX),
-            replies: Waits::new(None, REPLIES_MAX),
+            replies: Waits::new(None, REPLIES_MAX, LANE_BYTES_MAX),
+            relays: Waits::new(None, RELAYS_MAX, RELAY_BYTES_MAX),
         }
     }
 
@@ -204,7 +217,8 @@ impl Lanes {
             disk: Pool::new(runtime.clone(), DISK_MAX),
             admin: Pool::new(runtime.clone(), ADMIN_MAX),
             create: Line::new(runtime.clone(), CREATE_MAX),
-            replies: Waits::new(runtime, REPLIES_MAX),
+            replies: Waits::new(runtime.clone(), REPLIES_MAX, LANE_BYTES_MAX),
+            relays: Waits::new(runtime, RELAYS_MAX, RELAY_BYTES_MAX),
         }
     }
 }

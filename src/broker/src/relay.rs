@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oxmq_protocol::body::queue::MessageQueue;
@@ -16,11 +15,10 @@ use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
 use oxmq_protocol::frame::{self, Head, SerializeType};
 use oxmq_protocol::json;
 use oxmq_remoting::{CallError, Conn, OwnedFrame};
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::Broker;
-use crate::dispatch::Call;
+use crate::dispatch::{self, Call};
 use crate::reply::{Reply, send_late};
 use crate::services::client::Client;
 
@@ -28,10 +26,6 @@ use crate::services::client::Client;
 const CALL_TIMEOUT: Duration = Duration::from_millis(10_000);
 /// How long a client may take for 221.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(5_000);
-/// Relays that may be under way at once.
-pub const RELAYS_MAX: usize = 256;
-/// Bytes of the requests that are under way; one may be 16 MiB long.
-pub const RELAY_BYTES_MAX: usize = 64 << 20;
 /// Clients of a group that are asked for their status at a time.
 const ASKED_AT_ONCE: usize = 32;
 /// Bytes of all clients' statuses in one answer: what a frame holds.
@@ -40,74 +34,21 @@ const STATUS_BYTES_MAX: usize = 12 << 20;
 /// Fields of a header on their way from one connection to another.
 pub type Fields = Vec<(String, String)>;
 
-/// What is under way.
-#[derive(Debug, Default)]
-pub struct Relays {
-    /// Absent where a broker is driven without one: nothing is relayed there.
-    runtime: Option<Handle>,
-    taken: Arc<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    relays: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-/// Given back however the relay ends.
-struct Place {
-    taken: Arc<Taken>,
+/// Runs `work` for a caller, which keeps `bytes` of memory meanwhile, and sends what it gives. `Err` when too much is under
+/// way.
+fn run(
+    call: &Call<'_>,
     bytes: usize,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.taken.relays.fetch_sub(1, Ordering::AcqRel);
-        self.taken.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
-    }
-}
-
-impl Relays {
-    /// Relays on the current runtime.
-    pub fn new() -> Self {
-        Relays { runtime: Handle::try_current().ok(), taken: Arc::default() }
-    }
-
-    /// How many are under way.
-    pub fn len(&self) -> usize {
-        self.taken.relays.load(Ordering::Acquire)
-    }
-
-    /// Whether none is under way.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Runs `work`, which keeps `bytes` of memory meanwhile, and sends what it gives to whoever asked; false when too
-    /// much is under way.
-    pub fn run(
-        &self,
-        call: &Call<'_>,
-        bytes: usize,
-        work: impl Future<Output = Vec<u8>> + Send + 'static,
-    ) -> bool {
-        let Some(runtime) = &self.runtime else { return false };
-        let relays = self.taken.relays.fetch_add(1, Ordering::AcqRel);
-        let held = self.taken.bytes.fetch_add(bytes, Ordering::AcqRel);
-        let place = Place { taken: Arc::clone(&self.taken), bytes };
-        if relays >= RELAYS_MAX || held + bytes > RELAY_BYTES_MAX {
-            return false;
+    work: impl Future<Output = Vec<u8>> + Send + 'static,
+) -> Result<(), Reply> {
+    let (conn, oneway) = (Arc::clone(call.conn), call.head.is_oneway());
+    let taken = call.broker.lanes.relays.run(bytes, async move {
+        let frame = work.await;
+        if !oneway {
+            send_late(&conn, frame);
         }
-        let (conn, oneway) = (Arc::clone(call.conn), call.head.is_oneway());
-        runtime.spawn(async move {
-            let _place = place;
-            let frame = work.await;
-            if !oneway {
-                send_late(&conn, frame);
-            }
-        });
-        true
-    }
+    });
+    if taken { Ok(()) } else { Err(dispatch::busy()) }
 }
 
 /// A request to a client, in JSON: every client reads it, whatever it writes.
@@ -133,14 +74,13 @@ pub fn relay(
     let (opaque, frame) = request(&conn, code, fields, body);
     let (serialize, asked, peer) = (call.broker.serialize, call.head.opaque, client.peer.to_string());
     let bytes = frame.len();
-    let taken = call.broker.relays.run(call, bytes, async move {
+    run(call, bytes, async move {
         let answer = conn.call(opaque, frame, CALL_TIMEOUT).await;
         answer.as_ref().map_or_else(
             |error| failed(&consumer, &peer, error).frame(serialize, asked),
             |answer| passed_on(answer, serialize, asked),
         )
-    });
-    if taken { Ok(()) } else { Err(crate::dispatch::busy()) }
+    })
 }
 
 fn failed(consumer: &str, peer: &str, error: &CallError) -> Reply {
@@ -178,7 +118,7 @@ pub fn statuses(call: &Call<'_>, clients: Vec<Client>, fields: Fields) -> Result
     let (serialize, opaque) = (call.broker.serialize, call.head.opaque);
     let broker = Arc::clone(call.broker);
     let bytes = clients.len() * size_of::<Client>();
-    let taken = call.broker.relays.run(call, bytes, async move {
+    run(call, bytes, async move {
         let mut status = ConsumerStatus::default();
         let mut left = STATUS_BYTES_MAX;
         for some in clients.chunks(ASKED_AT_ONCE) {
@@ -194,8 +134,7 @@ pub fn statuses(call: &Call<'_>, clients: Vec<Client>, fields: Fields) -> Result
         }
         let (Ok(reply) | Err(reply)) = Reply::json(&status);
         reply.frame(serialize, opaque)
-    });
-    if taken { Ok(()) } else { Err(crate::dispatch::busy()) }
+    })
 }
 
 type Status = (String, BTreeMap<MessageQueue, i64>, usize);

@@ -31,7 +31,6 @@ use crate::deliver::Delivery;
 use crate::figures::Figures;
 use crate::front::{Front, Growth};
 use crate::lanes::Lanes;
-use crate::relay::Relays;
 use crate::services::file::{ConfigFile, LoadError};
 use crate::services::schedule::{Levels, LevelsError};
 use crate::services::topics::TopicOptions;
@@ -283,7 +282,6 @@ fn assemble(
         rates: rates::Rates::default(),
         config_version: Mutex::new(DataVersion::at(boot_ms)),
         lanes,
-        relays: Relays::new(),
         register: Notify::new(),
         persist: Notify::new(),
         cleanup: Default::default(),

@@ -412,7 +412,7 @@ async fn clients_answers_are_passed_on() {
     }
     let nobody = broker.ask(RC::GET_CONSUMER_RUNNING_INFO, &[("consumerGroup", "cg")], b"").await;
     assert_eq!(nobody.code, Code::SYSTEM_ERROR);
-    assert!(broker.running.broker().relays.is_empty());
+    assert!(broker.running.broker().lanes.relays.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
