@@ -229,11 +229,7 @@ impl Broker {
     /// Every refusal of the store as clients know it.
     pub fn append_error(&self, error: &AppendError) -> Reply {
         match error {
-            AppendError::BodyTooLarge { .. }
-            | AppendError::RecordTooLarge { .. }
-            | AppendError::PropertiesTooLong { .. }
-            | AppendError::InnerBatch
-            | AppendError::Topic => self.illegal_message(),
+            illegal if illegal.is_illegal() => self.illegal_message(),
             AppendError::Poisoned(_) => self.poisoned(),
             AppendError::QueueDeleted => {
                 Reply::because(Code::TOPIC_NOT_EXIST, "the topic was deleted while the message was sent")

@@ -58,6 +58,20 @@ pub enum AppendError {
     QueueDeleted,
 }
 
+impl AppendError {
+    /// Whether it is the message that cannot be stored: then trying again does not help. Java: MESSAGE_ILLEGAL.
+    pub const fn is_illegal(&self) -> bool {
+        matches!(
+            self,
+            Self::BodyTooLarge { .. }
+                | Self::RecordTooLarge { .. }
+                | Self::PropertiesTooLong { .. }
+                | Self::InnerBatch
+                | Self::Topic
+        )
+    }
+}
+
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

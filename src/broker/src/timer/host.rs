@@ -320,13 +320,7 @@ fn store(
             broker.stored(name, 1, appended.size as usize);
             Ok(())
         }
-        Err(
-            error @ (AppendError::BodyTooLarge { .. }
-            | AppendError::RecordTooLarge { .. }
-            | AppendError::PropertiesTooLong { .. }
-            | AppendError::InnerBatch
-            | AppendError::Topic),
-        ) => {
+        Err(error) if error.is_illegal() => {
             tracing::error!(topic = name, %error, "a timer message can never be stored: it is skipped");
             Ok(())
         }
