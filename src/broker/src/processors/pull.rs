@@ -212,8 +212,9 @@ fn header_and_check(call: &Call<'_>, settings: &Settings) -> Result<Option<Wante
             format!("the consumer's group info not exist, or the pull consumer is rejected by server.{FAQ}");
         return Err(Reply::because(Code::SUBSCRIPTION_NOT_EXIST, remark));
     }
-    let reset = broker.offsets.take_reset(&group_name, &name, header.queue_id);
-    if let Some(offset) = reset.filter(|_| settings.broker.use_server_side_reset_offset) {
+    if settings.broker.use_server_side_reset_offset
+        && let Some(offset) = broker.offsets.take_reset(&group_name, &name, header.queue_id)
+    {
         return Err(moved(broker, &queue, offset));
     }
     if header.sys_flag & flags::COMMIT_OFFSET != 0 {
