@@ -60,5 +60,6 @@ pub mod model;
 pub mod mutant;
 pub mod plane;
 pub mod rng;
+pub mod runner;
 pub mod seed;
 mod steps;

@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use oxmq_model::mutant::Mutant;
 use oxmq_model::seed::{Config, Report, run};
 use oxmq_model::world::serves_halves;
+use oxmq_sim::runner::{Outcome, Seeds};
 use oxmq_sim::seed::scratch;
 
 fn number(name: &str, default: u64) -> u64 {
@@ -21,22 +20,9 @@ fn config(seed: u64) -> Config {
 fn no_seed_breaks_a_promise() {
     let (first, n) = (number("OXMQ_MODEL_SEED", 1_000_000), number("OXMQ_MODEL_SEEDS", 2_000));
     let base = scratch().unwrap();
-    let next = AtomicU64::new(first);
-    let work = || {
-        let mut total = Report::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + n {
-                return total;
-            }
-            total.add(&run(config(seed), base.path()).unwrap_or_else(|broken| panic!("{broken}")));
-        }
-    };
-    let mut total = Report::default();
-    std::thread::scope(|scope| {
-        let workers = [scope.spawn(work), scope.spawn(work)];
-        workers.into_iter().for_each(|w| total.add(&w.join().unwrap()));
-    });
+    let seeds = Seeds { seeds: n, seed: first, threads: 2, failures: 1 };
+    let Outcome { ran, failed, total } = seeds.run(|seed| run(config(seed), base.path()), Report::add);
+    assert_eq!((ran, failed), (n, 0), "see above");
     println!("{total:?}");
     // Seeds that do little prove little.
     for (what, sum, least) in [

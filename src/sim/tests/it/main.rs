@@ -4,9 +4,8 @@
 
 mod plane;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use oxmq_sim::mutant::Mutant;
+use oxmq_sim::runner::{Outcome, Seeds};
 use oxmq_sim::seed::{Config, Report, run, scratch};
 
 fn number(name: &str, default: u64) -> u64 {
@@ -21,26 +20,17 @@ fn config(seed: u64) -> Config {
 fn no_seed_breaks_a_promise() {
     let (first, n) = (number("OXMQ_SIM_SEED", 1_000_000), number("OXMQ_SIM_SEEDS", 1_500));
     let base = scratch().unwrap();
-    let next = AtomicU64::new(first);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
-    let reports = std::thread::scope(|scope| {
-        let work = || {
-            let mut total = Report::default();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + n {
-                    return total;
-                }
-                let report = run(&config(seed), base.path()).unwrap_or_else(|e| panic!("{e}"));
-                assert!(report.steps >= 200 && report.lives >= 3, "seed {seed}: {report:?}");
-                total.add(&report);
-            }
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|w| w.join().unwrap()).collect::<Vec<_>>()
-    });
-    let mut total = Report::default();
-    reports.iter().for_each(|r| total.add(r));
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2)) as u64;
+    let seeds = Seeds { seeds: n, seed: first, threads, failures: 1 };
+    let one = |seed| {
+        let report = run(&config(seed), base.path()).map_err(|e| e.to_string())?;
+        match report.steps >= 200 && report.lives >= 3 {
+            true => Ok(report),
+            false => Err(format!("seed {seed} did too little: {report:?}")),
+        }
+    };
+    let Outcome { ran, failed, total } = seeds.run(one, Report::add);
+    assert_eq!((ran, failed), (n, 0), "see above");
     println!("{total:?}");
     // Seeds that do little prove little.
     for (what, sum, least) in [
