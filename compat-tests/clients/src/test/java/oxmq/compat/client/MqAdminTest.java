@@ -44,8 +44,7 @@ class MqAdminTest extends ClientTest {
     @BeforeAll
     static void start() {
         own = new Cluster().addNamesrv().addBroker("broker-a");
-        shell = new Fork(AdminShell.class, Fork.apacheClasspath(), List.of("-Drocketmq.home.dir=" + own.namesrv().dir,
-            "-Duser.timezone=UTC", "-Drmq.logback.configurationFile=" + Path.of("src/test/resources/quiet-logback.xml").toAbsolutePath()));
+        shell = AdminShell.start(own.namesrv().dir);
     }
 
     @AfterAll

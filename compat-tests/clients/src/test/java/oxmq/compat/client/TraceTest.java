@@ -3,7 +3,6 @@ package oxmq.compat.client;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -38,8 +37,7 @@ class TraceTest extends ClientTest {
     @BeforeAll
     static void start() {
         own = new Cluster().addNamesrv().addBroker("broker-a", "traceTopicEnable", "true", "msgTraceTopicName", "MyTraces");
-        shell = new Fork(AdminShell.class, Fork.apacheClasspath(), List.of("-Drocketmq.home.dir=" + own.namesrv().dir,
-            "-Duser.timezone=UTC", "-Drmq.logback.configurationFile=" + Path.of("src/test/resources/quiet-logback.xml").toAbsolutePath()));
+        shell = AdminShell.start(own.namesrv().dir);
     }
 
     @AfterAll

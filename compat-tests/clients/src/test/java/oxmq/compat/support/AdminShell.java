@@ -4,6 +4,8 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
 
 /**
  * Apache's mqadmin kept running: one line with a command and its arguments (separated by blanks) on standard input,
@@ -13,6 +15,12 @@ public final class AdminShell {
     public static final String END = "--end--";
 
     private AdminShell() {
+    }
+
+    /** Starts one that keeps its own files, as mqadmin does, in this folder. */
+    public static Fork start(Path home) {
+        return new Fork(AdminShell.class, Fork.apacheClasspath(), List.of("-Drocketmq.home.dir=" + home, "-Duser.timezone=UTC",
+            "-Drmq.logback.configurationFile=" + Path.of("src/test/resources/quiet-logback.xml").toAbsolutePath()));
     }
 
     public static void main(String[] args) throws Exception {
