@@ -21,6 +21,7 @@ use oxmq_protocol::{json, version};
 use oxmq_store::Boundary;
 
 use super::callback::too_old;
+use super::stats;
 use crate::Broker;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
@@ -170,9 +171,8 @@ pub fn clone(call: &Call<'_>) -> Answer {
         None => broker.offsets.topics_of(&from).iter().map(|t| t.to_string()).collect(),
     };
     tracing::info!(from = &*from, to = &*to, client = %call.conn.peer(), "clone offsets");
-    let any = !header.offline && broker.consumers.subscription_count(&from) > 0;
     for topic in topics.iter().filter(|t| broker.topics.contains(t)) {
-        if !any || broker.consumers.find_subscription(&from, topic).is_some() {
+        if header.offline || !broker.consumers.has_left(&from, topic) {
             broker.offsets.clone_group(&from, &to, topic);
         }
     }
@@ -243,18 +243,16 @@ pub fn all_consume_stats(call: &Call<'_>) -> Answer {
     let groups: BTreeSet<String> = broker.groups.snapshot().subscription_group_table.into_keys().collect();
     let mut list = ConsumeStatsList { broker_addr: Some(broker.identity.addr.clone()), ..Default::default() };
     for group in groups {
-        let any = broker.consumers.subscription_count(&group) > 0;
         let mut of_group = Vec::new();
         for topic in broker.offsets.topics_of(&group) {
             let Some(config) = broker.topics.get(&topic) else { continue };
-            let left = any && broker.consumers.find_subscription(&group, &topic).is_none();
-            if left || header.is_order && !config.order {
+            if broker.consumers.has_left(&group, &topic) || header.is_order && !config.order {
                 continue;
             }
             let places = (0..config.write_queue_nums).map(|id| {
-                let place = place(broker, &group, &topic, id);
-                list.total_diff += place.broker_offset - place.consumer_offset;
                 // As Apache has it, which does not look for what pulls have come to here.
+                let place = OffsetWrapper { pull_offset: 0, ..stats::place(broker, &group, &topic, id, 0) };
+                list.total_diff += place.broker_offset - place.consumer_offset;
                 list.total_inflight_diff -= place.consumer_offset;
                 (MessageQueue::new(&*topic, &*broker.identity.name, id), place)
             });
@@ -266,18 +264,4 @@ pub fn all_consume_stats(call: &Call<'_>) -> Answer {
         list.consume_stats_list.push([(group, of_group)].into());
     }
     Reply::json(&list)
-}
-
-fn place(broker: &Broker, group: &str, topic: &str, id: i32) -> OffsetWrapper {
-    let consumer_offset = broker.offsets.query(group, topic, id).unwrap_or(0).max(0);
-    let Some(queue) = broker.store.find_queue(topic, id) else {
-        return OffsetWrapper { consumer_offset, ..Default::default() };
-    };
-    let last = if consumer_offset > 0 { broker.store.store_time_at(&queue, consumer_offset - 1) } else { 0 };
-    OffsetWrapper {
-        broker_offset: queue.max_offset().max(0),
-        consumer_offset,
-        last_timestamp: last.max(0),
-        pull_offset: 0,
-    }
 }

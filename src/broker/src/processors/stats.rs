@@ -74,12 +74,11 @@ fn topics_asked(broker: &Broker, header: &GetConsumeStats) -> BTreeSet<String> {
         Some(topic) => vec![topic.to_owned()],
         None => broker.offsets.topics_of(group).iter().map(|t| t.to_string()).collect(),
     };
-    let any = broker.consumers.subscription_count(group) > 0;
-    let wanted = |topic: &String| !any || broker.consumers.find_subscription(group, topic).is_some();
-    asked.into_iter().filter(wanted).collect()
+    asked.into_iter().filter(|topic| !broker.consumers.has_left(group, topic)).collect()
 }
 
-fn place(broker: &Broker, group: &str, topic: &str, id: i32, least: i64) -> OffsetWrapper {
+/// Where a group and its pulls are in a queue; `least` is where it is taken to be that has no offset there.
+pub(super) fn place(broker: &Broker, group: &str, topic: &str, id: i32, least: i64) -> OffsetWrapper {
     let consumer_offset = broker.offsets.query(group, topic, id).unwrap_or(least).max(least);
     let pull_offset = broker.offsets.query_pull(group, topic, id).unwrap_or(-1).max(consumer_offset);
     let Some(queue) = broker.store.find_queue(topic, id) else {

@@ -339,7 +339,15 @@ impl Consumers {
         self.tables.read().groups.contains_key(group)
     }
 
+    /// Whether the group is online with other topics, and has ceased to subscribe this one.
+    pub fn has_left(&self, group: &str, topic: &str) -> bool {
+        let tables = self.tables.read();
+        let subscriptions = tables.groups.get(group).map(|g| &g.subscriptions);
+        subscriptions.is_some_and(|s| !s.is_empty() && !s.contains_key(topic))
+    }
+
     /// How many topics the group subscribes.
+    #[cfg(test)]
     pub fn subscription_count(&self, group: &str) -> usize {
         self.tables.read().groups.get(group).map_or(0, |g| g.subscriptions.len())
     }

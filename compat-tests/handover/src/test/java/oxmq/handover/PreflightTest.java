@@ -111,7 +111,7 @@ class PreflightTest {
             for (int i = 0; i < pairs.size(); i += 2) {
                 foreign.add(pairs.get(i));
             }
-            refused(folder, foreign, says);
+            refused(folder, foreign, List.of(), says);
         });
     }
 
@@ -149,16 +149,23 @@ class PreflightTest {
                 send(folder, TOPIC, 2, 60_000);
                 Env.sleep(2_000);
             });
-            String counts = "2 timer messages, 1 half message of transactions, 1 POP checkpoint of 3 messages";
-            refused(folder, Set.of(), counts);
+            String kept = "1 half message of transactions, 1 POP checkpoint of 3 messages";
+            String counts = "2 timer messages, " + kept;
+            List<String> noWheel = List.of("timerWheelEnable=false");
+            refused(folder, Set.of(), noWheel, counts);
             Path check = folder.store.resolve("config/timercheck");
             byte[] before = Files.readAllBytes(check);
             Map<String, String> log = tree(folder.store.resolve("timerlog"));
-            Run run = opened(folder, "--accept-pending");
+            Run run = ours(folder, Set.of(), noWheel, true, "--accept-pending");
             assertEquals(0, run.exit());
             assertTrue(run.out().contains("left untouched") && run.out().contains(counts), run.out());
             assertTrue(Arrays.equals(before, Files.readAllBytes(check)));
             assertEquals(log, tree(folder.store.resolve("timerlog")));
+            // With the wheel the timers are gone on with, the others left.
+            refused(folder, Set.of(), List.of(), "it has " + kept);
+            run = opened(folder, "--accept-pending");
+            assertEquals(0, run.exit());
+            assertTrue(run.out().contains("left untouched") && run.out().contains(": " + kept), run.out());
 
             folder.start(Target.APACHE);
             // The half message is checked, the timers are delivered, what was popped is there again. Brokers ask producers of
@@ -301,9 +308,9 @@ class PreflightTest {
     }
 
     /** Ours refuses it, says why, and nothing in the folder is other than before. */
-    private static void refused(Folder folder, Set<String> without, String says) throws Exception {
+    private static void refused(Folder folder, Set<String> without, List<String> with, String says) throws Exception {
         Map<String, String> before = tree(folder.store);
-        Run run = ours(folder, without, false);
+        Run run = ours(folder, without, with, false);
         assertEquals(253, run.exit(), run.out());
         assertTrue(run.out().contains(says) && run.out().contains("nothing in it was changed"), run.out());
         assertEquals(before, tree(folder.store));
@@ -311,13 +318,13 @@ class PreflightTest {
 
     /** Ours opens it, and stops again. */
     private static Run opened(Folder folder, String... more) throws Exception {
-        return ours(folder, Set.of(), true, more);
+        return ours(folder, Set.of(), List.of(), true, more);
     }
 
-    private static Run ours(Folder folder, Set<String> without, boolean serves, String... more) throws Exception {
+    private static Run ours(Folder folder, Set<String> without, List<String> with, boolean serves, String... more) throws Exception {
         Path conf = folder.broker.dir.resolve("ours.conf");
         try (Stream<String> lines = Files.lines(folder.broker.dir.resolve("server.conf"))) {
-            Files.write(conf, lines.filter(line -> !without.contains(line.split("=", 2)[0])).toList());
+            Files.write(conf, Stream.concat(lines.filter(line -> !without.contains(line.split("=", 2)[0])), with.stream()).toList());
         }
         Path out = folder.broker.dir.resolve("ours-" + System.nanoTime() + ".txt");
         List<String> command = new ArrayList<>(List.of(Env.OXMQ_BIN.toAbsolutePath().normalize().toString(), "broker", "-c",
