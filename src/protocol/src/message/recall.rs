@@ -1,6 +1,9 @@
 //! The handle by which a producer recalls a message that waits for its delivery time: `v1 topic broker time key`, in
 //! base64 for URLs. Java: `RecallMessageHandle`.
 
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+
 /// What a handle says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecallHandle {
@@ -19,7 +22,13 @@ pub struct RecallHandle {
 #[error("recall handle is invalid")]
 pub struct BadHandle;
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Base64 for URLs, read with its padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Appends a handle to `out`.
 pub fn push_handle(out: &mut Vec<u8>, topic: &str, broker: &str, time_ms: i64, key: &[u8]) {
@@ -31,19 +40,17 @@ pub fn push_handle(out: &mut Vec<u8>, topic: &str, broker: &str, time_ms: i64, k
         }
         text.extend_from_slice(part);
     }
-    for three in text.chunks(3) {
-        let bits = three.iter().enumerate().fold(0u32, |bits, (i, b)| bits | u32::from(*b) << (16 - 8 * i));
-        for i in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * i) & 63) as usize];
-            out.push(if i <= three.len() { digit } else { b'=' });
-        }
-    }
+    out.extend_from_slice(BASE64.encode(text).as_bytes());
 }
 
 impl RecallHandle {
     /// Reads a handle. More than its five words are ignored, as in Java.
     pub fn parse(handle: &str) -> Result<Self, BadHandle> {
-        let bytes = decode(handle.as_bytes()).ok_or(BadHandle)?;
+        // Half a padding is none.
+        if handle.ends_with('=') && !handle.len().is_multiple_of(4) {
+            return Err(BadHandle);
+        }
+        let bytes = BASE64.decode(handle).map_err(|_| BadHandle)?;
         let text = String::from_utf8_lossy(&bytes);
         // Java's split drops empty words at the end.
         let mut words = text.trim_end_matches(' ').split(' ');
@@ -53,25 +60,6 @@ impl RecallHandle {
         }
         Ok(Self { topic: next()?, broker: next()?, time: next()?, key: next()? })
     }
-}
-
-/// Base64 for URLs, with its padding or without.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let bare = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
-    let padded = bare.len() < text.len();
-    if bare.is_empty() || bare.len() % 4 == 1 || (padded && !text.len().is_multiple_of(4)) {
-        return None;
-    }
-    let mut out = Vec::with_capacity(bare.len() / 4 * 3 + 3);
-    for four in bare.chunks(4) {
-        let mut bits = 0u32;
-        for (i, digit) in four.iter().enumerate() {
-            let value = DIGITS.iter().position(|d| d == digit)? as u32;
-            bits |= value << (18 - 6 * i);
-        }
-        out.extend((0..four.len() - 1).map(|i| (bits >> (16 - 8 * i)) as u8));
-    }
-    Some(out)
 }
 
 #[cfg(test)]
