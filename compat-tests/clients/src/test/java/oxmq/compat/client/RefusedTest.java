@@ -8,12 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Consumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
-import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
@@ -36,22 +34,6 @@ class RefusedTest extends ClientTest {
         for (int i = 0; i < 2; i++) {
             assertEquals(0, Cluster.maxOffset(cluster().broker(), topic, i));
         }
-    }
-
-    private int refusal(Consumer<Message> change) throws Exception {
-        cluster().topic(topic, 2);
-        Message message = message(topic, "x");
-        change.accept(message);
-        DefaultMQProducer producer = producer();
-        producer.setRetryTimesWhenSendFailed(0);
-        int code = assertThrows(MQBrokerException.class, () -> producer.send(message)).getResponseCode();
-        assertNothingStored();
-        return code;
-    }
-
-    private static void property(Message message, String name, String value) throws Exception {
-        // putUserProperty keeps the system's names from users.
-        org.apache.rocketmq.common.message.MessageAccessor.putProperty(message, name, value);
     }
 
     @Test
@@ -80,21 +62,6 @@ class RefusedTest extends ClientTest {
         }
         assertEquals(16, assertInstanceOf(MQBrokerException.class, cause).getResponseCode());
         assertNothingStored();
-    }
-
-    @Test
-    @DisabledIfSystemProperty(named = "target", matches = "apache", disabledReason = "Apache has timers")
-    void timers() throws Exception {
-        String soon = "" + (System.currentTimeMillis() + 5_000);
-        for (Map.Entry<String, String> e : Map.of("TIMER_DELIVER_MS", soon, "TIMER_DELAY_SEC", "5", "TIMER_DELAY_MS", "5000").entrySet()) {
-            assertEquals(13, refusal(m -> {
-                try {
-                    property(m, e.getKey(), e.getValue());
-                } catch (Exception x) {
-                    throw new IllegalStateException(x);
-                }
-            }), e.getKey());
-        }
     }
 
     /** The same on Apache, whose enablePropertyFilter is off as well by default. */
