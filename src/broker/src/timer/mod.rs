@@ -206,6 +206,11 @@ impl Turn {
         }
         if now >= self.checkpoint_due_ms {
             self.checkpoint_due_ms = now + interval_ms;
+            // ASYNC_FLUSH lets the end of a quiet log wait for 10 s, and Apache's broker, started after a kill meanwhile, would
+            // put all of that into the wheel a second time.
+            if opened.timer.waits_for_log() && broker.store.flush().is_err() {
+                tracing::debug!("the timer's checkpoint waits: the log cannot be synced");
+            }
             opened.timer.checkpoint(broker.clock.wall_ms(), &mut opened.host)?;
         }
         if now >= self.expire_due_ms {

@@ -529,6 +529,11 @@ impl Timer {
         Ok(())
     }
 
+    /// Whether a checkpoint waits for the CommitLog to be on the disk.
+    pub fn waits_for_log(&self) -> bool {
+        self.candidate.is_some()
+    }
+
     /// The last one, after the CommitLog was flushed for the last time: `now_ms` is the time.
     pub fn close(&mut self, now_ms: i64, host: &mut dyn TimerHost) -> Result<(), TimerError> {
         self.dirty = true;

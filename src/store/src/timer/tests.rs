@@ -393,3 +393,21 @@ fn clocks_may_step() {
         run(seed, Ends::PowerCut, true);
     });
 }
+
+/// What is in the wheel is noted once its record is on the disk; whoever can have it synced is told that this is waited for.
+#[test]
+fn a_checkpoint_says_that_it_waits_for_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World { now_ms: START_MS, ..World::default() };
+    let mut timer = open(dir.path(), &mut world);
+    settle(&mut timer, &mut world);
+    timer.checkpoint(world.now_ms, &mut world).unwrap();
+    assert!(!timer.waits_for_log());
+    world.append(Entry::Timer { id: 1, slot_ms: START_MS + 5_000, cancels: None, rolls: 0 });
+    settle(&mut timer, &mut world);
+    timer.checkpoint(world.now_ms, &mut world).unwrap();
+    assert_eq!((timer.waits_for_log(), timer.figures().check().queue_offset), (true, 0));
+    world.flushed = world.log.len();
+    timer.checkpoint(world.now_ms, &mut world).unwrap();
+    assert_eq!((timer.waits_for_log(), timer.figures().check().queue_offset), (false, 1));
+}

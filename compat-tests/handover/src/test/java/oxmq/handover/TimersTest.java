@@ -42,7 +42,7 @@ class TimersTest {
 
     @ParameterizedTest
     @Tag("full")
-    @ValueSource(strings = {"O-A-O-", "A!O!A!O!", "O!A!O!A!", "A-A-A-"})
+    @ValueSource(strings = {"O-A-O-", "A!O!A!O!", "O!A!O!A!", "A-A-A-", "A!A!A!A!"})
     void everyWay(String plan) throws Exception {
         run(plan);
     }
