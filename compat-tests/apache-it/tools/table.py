@@ -25,10 +25,8 @@ REASONS = [
     ("dledger.", "DLedger is not served; a configuration that asks for it refuses the start"),
     ("statictopic.", "static topics are served without remapping; our own tests: `src/broker/tests/it/static_topics.rs`"),
     ("offset.OffsetNotFoundIT", "reaches into a server's objects"),
-    ("client.consumer.filter.", "SQL92 is being built"),
-    ("client.producer.transaction.", "transactions are being built"),
-    ("recall.", "timer messages are being built"),
-    ("offset.", "resets are being built"),
+    ("client.producer.transaction.", "transactions are not served yet"),
+    ("recall.", "consumes by POP, which is not served yet; our own test: `TimerTest` of `compat-tests/clients`"),
 ]
 
 
