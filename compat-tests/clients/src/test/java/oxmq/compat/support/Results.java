@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ConcurrentSkipListMap;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.support.descriptor.MethodSource;
 import org.junit.platform.launcher.TestExecutionListener;
@@ -13,12 +13,21 @@ import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.TestPlan;
 
 /**
- * Writes results.csv into the work folder: class, test, passed|failed|skipped, milliseconds. Surefire's own report mixes
- * up the classes that run side by side.
+ * Writes results.csv into the work folder: class, test, passed|failed|skipped, milliseconds, attempts. Surefire's own report
+ * mixes up the classes that run side by side. The last attempt of a test counts
+ * (-Dsurefire.rerunFailingTestsCount=1 makes a second one of those that fail).
  */
 public final class Results implements TestExecutionListener {
     private final Map<TestIdentifier, Long> started = new ConcurrentHashMap<>();
-    private final List<String> lines = new CopyOnWriteArrayList<>();
+    /** By class and test. Static, as a further attempt has a listener of its own. */
+    private static final Map<String, Outcome> OUTCOMES = new ConcurrentSkipListMap<>();
+
+    private record Outcome(String status, long ms, int attempts) {
+    }
+
+    private void outcome(String name, String status, long ms) {
+        OUTCOMES.merge(name, new Outcome(status, ms, 1), (before, now) -> new Outcome(status, ms, before.attempts() + 1));
+    }
 
     private void line(TestIdentifier test, String status) {
         String type = test.getSource().filter(MethodSource.class::isInstance)
@@ -27,7 +36,7 @@ public final class Results implements TestExecutionListener {
             .map(s -> ((MethodSource) s).getMethodName()).orElse(test.getDisplayName());
         String name = method + (test.getDisplayName().startsWith("[") ? test.getDisplayName().replace(',', ' ') : "");
         long ms = (System.nanoTime() - started.getOrDefault(test, System.nanoTime())) / 1_000_000;
-        lines.add(type + "," + name + "," + status + "," + ms);
+        outcome(type + "," + name, status, ms);
     }
 
     @Override
@@ -40,7 +49,7 @@ public final class Results implements TestExecutionListener {
         if (test.isTest()) {
             line(test, "skipped");
         } else {
-            lines.add(test.getDisplayName() + ",*,skipped,0");
+            outcome(test.getDisplayName() + ",*", "skipped", 0);
         }
     }
 
@@ -54,15 +63,22 @@ public final class Results implements TestExecutionListener {
             });
         } else if (result.getStatus() != TestExecutionResult.Status.SUCCESSFUL) {
             // A set-up or tear-down of a class.
-            lines.add(test.getDisplayName() + ",*,failed,0");
+            outcome(test.getDisplayName() + ",*", "failed", 0);
+        } else {
+            OUTCOMES.remove(test.getDisplayName() + ",*");
         }
+    }
+
+    private List<String> lines() {
+        return OUTCOMES.entrySet().stream().map(e -> String.join(",", e.getKey(), e.getValue().status(),
+            Long.toString(e.getValue().ms()), Integer.toString(e.getValue().attempts()))).toList();
     }
 
     @Override
     public void testPlanExecutionFinished(TestPlan plan) {
         try {
             Files.createDirectories(Env.WORK);
-            Files.write(Env.WORK.resolve("results.csv"), lines.stream().sorted().toList());
+            Files.write(Env.WORK.resolve("results.csv"), lines());
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }
