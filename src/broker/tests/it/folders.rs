@@ -285,7 +285,8 @@ async fn a_backup_that_was_needed_stays_until_the_file_is_whole() {
     assert!(fs::read_to_string(&path).unwrap().contains("\"TA\""));
     let sent = broker.send("TB", 0, &[], "m").await;
     assert_eq!(sent.code, Code::SUCCESS, "{}", sent.remark);
-    assert_eq!(fs::read(&bak).unwrap(), good);
+    // Or of a later save by itself, once the file is whole.
+    assert!(fs::read_to_string(&bak).unwrap().contains("\"TA\""));
     assert_eq!(fs::read(path.with_extension("json.damaged")).unwrap(), b"{\"half");
     let _folder = broker.stop().await;
     let text = fs::read_to_string(&path).unwrap();
