@@ -91,9 +91,10 @@ pub trait Disk: Send + Sync {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }
-    /// Makes later reads of the file come from the disk: forgets the pages that are in memory. Nobody may have it mapped.
-    fn drop_cache(&self, path: &Path) -> io::Result<()> {
-        drop_cache(&File::open(path)?)
+    /// Makes later reads of the file from byte `from` on come from the disk: forgets the pages that are in memory. Nobody
+    /// may have it mapped.
+    fn drop_cache(&self, path: &Path, from: u64) -> io::Result<()> {
+        drop_cache(&File::open(path)?, from)
     }
     /// Removes a folder with what is in it.
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
@@ -167,9 +168,11 @@ impl DiskFile for File {
 }
 
 /// Pages that are being looked at by somebody else stay for a moment.
-fn drop_cache(file: &File) -> io::Result<()> {
+fn drop_cache(file: &File, from: u64) -> io::Result<()> {
     use rustix::fs::{Advice, fadvise};
-    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
+    // A first page that is named in part is kept; no page is larger than this.
+    const PAGE_MAX: u64 = 64 << 10;
+    Ok(fadvise(file, from / PAGE_MAX * PAGE_MAX, None, Advice::DontNeed)?)
 }
 
 /// Zeros `len` bytes at `at` inside the file: a hole where the file system makes one, else written zeros.

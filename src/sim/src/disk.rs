@@ -427,10 +427,10 @@ impl Disk for SimDisk {
         done(state, removed)
     }
 
-    fn drop_cache(&self, path: &Path) -> io::Result<()> {
+    fn drop_cache(&self, path: &Path, from: u64) -> io::Result<()> {
         let mut state = self.begin(Op::Step, path)?;
         let file = state.plane.file(path)?;
-        state.plane.drop_cache(file)
+        state.plane.drop_cache(file, from)
     }
 
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {

@@ -414,10 +414,10 @@ impl Plane {
     }
 
     /// The program's next look at the file is at the disk: pages that a failed sync dropped go back to what the disk has.
-    pub fn drop_cache(&mut self, file: usize) -> io::Result<()> {
+    pub fn drop_cache(&mut self, file: usize, from: u64) -> io::Result<()> {
         let live = self.live(file)?;
         let node = &mut self.files[file];
-        for (page, lost) in std::mem::take(&mut node.lost) {
+        for (page, lost) in node.lost.split_off(&(from as usize / PAGE)) {
             if lost != slice(&live, page) {
                 continue;
             }

@@ -143,11 +143,6 @@ impl Core {
         let reason = format!("{what}: {error}");
         if self.poison.set(reason) {
             tracing::error!(what, %error, "a write failed: the store is read-only until a restart");
-            crate::recover::reread::note(
-                &*self.options.disk,
-                &self.options.file("abort"),
-                &format!("{what}: {error}"),
-            );
         }
         self.poison.reason().unwrap_or_else(|| "unknown".into())
     }

@@ -124,7 +124,7 @@ fn a_page_that_a_failed_sync_dropped_is_lost_until_it_is_written_again() {
             let path = root.join("f");
             fails(false)(&disk, &root);
             assert_eq!(std::fs::read(&path).unwrap(), b"ab");
-            disk.drop_cache(&path).unwrap();
+            disk.drop_cache(&path, 0).unwrap();
             std::fs::read(&path).unwrap()
         })
         .collect();

@@ -162,7 +162,7 @@ impl Queue {
                     // Where that fails, the page cache has zeros and the disk perhaps not: the next attempt looks at the disk.
                     file.zero_from(at)
                         .and_then(|()| file.sync())
-                        .inspect_err(|_| drop(files.disk.drop_cache(path)))?;
+                        .inspect_err(|_| drop(files.disk.drop_cache(path, at)))?;
                 }
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn cut(
                 // Where that fails, the page cache has zeros and the disk perhaps not: the next attempt looks at the disk.
                 file.zero_from(from)
                     .and_then(|()| file.sync())
-                    .inspect_err(|_| drop(options.disk.drop_cache(path)))
+                    .inspect_err(|_| drop(options.disk.drop_cache(path, from)))
                     .map_err(io())?;
             }
             kept.push((*base, path.clone()));

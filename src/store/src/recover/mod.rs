@@ -19,7 +19,7 @@ mod find;
 pub(crate) mod holes;
 mod lengths;
 pub(crate) mod progress;
-pub(crate) mod reread;
+mod reread;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -171,16 +171,15 @@ impl Unrecovered {
     pub fn recover(self) -> Result<Store, RecoverError> {
         let Unrecovered { options, clock, folder, files, mut checkpoint, clean, batch_topics } = self;
         let abort = options.file("abort");
+        let known = checkpoint.now;
+        let trust = Trust::new(&known);
         if !clean {
-            // Before `abort` is written anew: it says whether a sync had failed.
-            reread::forget_unwritten(&options, &files, checkpoint.now.logics_phy.max(0) as u64)?;
+            reread::forget_unwritten(&options, &files, trust.durable)?;
         }
         let pid = std::process::id().to_string();
         options.disk.write(&abort, pid.as_bytes()).map_err(recover_io("write", &abort))?;
         options.disk.sync_dir(&options.root).map_err(recover_io("sync", &options.root))?;
 
-        let known = checkpoint.now;
-        let trust = Trust::new(&known);
         let mut holes = Holes::load(&options.root).map_err(recover_io("read", options.file("quarantine")))?;
         let found = Scan {
             options: &options,
@@ -235,10 +234,7 @@ impl Unrecovered {
             holes,
         );
         // What the page cache kept of a killed process is not yet on disk.
-        log.sync(found.from, found.log.end)
-            // So that the next attempt does not believe the page cache.
-            .inspect_err(|e| reread::note(&*options.disk, &abort, &format!("sync the commit log: {e}")))
-            .map_err(recover_io("sync", options.commitlog_dir()))?;
+        log.sync(found.from, found.log.end).map_err(recover_io("sync", options.commitlog_dir()))?;
         if plan.anew {
             // Half of the queues' units must not be taken for all of them after a crash in the middle.
             forget_queues(&mut checkpoint, &found.log)
