@@ -103,14 +103,16 @@ impl Core {
         let (begin, mut from, mut to) = (first.phy, first.phy, first.end());
         for unit in wanted {
             // Less costs more to skip than to read. A file's end is a gap: those behind it are another file's.
-            if unit.phy > to + GAP_BYTES || unit.phy / self.log.file_len != from / self.log.file_len {
+            if unit.phy > to.saturating_add(GAP_BYTES)
+                || unit.phy / self.log.file_len != from / self.log.file_len
+            {
                 self.log.will_need(from, to);
                 from = unit.phy;
             }
-            to = unit.end();
+            to = to.max(unit.end());
         }
-        let file_end = (from / self.log.file_len + 1) * self.log.file_len;
+        let file_end = (from / self.log.file_len + 1).saturating_mul(self.log.file_len);
         let more = if from == begin { (to - from).min(AHEAD_BYTES) } else { 0 };
-        self.log.will_need(from, (to + more).min(file_end));
+        self.log.will_need(from, to.saturating_add(more).min(file_end));
     }
 }

@@ -168,7 +168,10 @@ impl Core {
                         .is_some_and(|f| unit.end() <= f.base + self.log.file_len);
                 if !there {
                     missed(&mut got, PullStatus::MessageWasRemoving);
-                    skip_below = (unit.phy / self.log.file_len + 1) * self.log.file_len;
+                    // A unit that names what never was is damaged, and says nothing of the others.
+                    if unit.phy < files.first().map_or(0, |f| f.base) {
+                        skip_below = (unit.phy / self.log.file_len + 1) * self.log.file_len;
+                    }
                     continue;
                 }
                 // Damage that is older than what the start has read; a few bytes of a record that is sent in a moment.

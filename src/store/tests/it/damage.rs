@@ -132,3 +132,26 @@ fn bytes_that_are_not_the_units_record_are_passed_over() {
     let expect: Vec<_> = (0..60u8).filter(|i| ![3, 5].contains(i)).map(|i| (i64::from(i), vec![i])).collect();
     assert_eq!((found, queue.max_offset()), (expect, 60));
 }
+
+/// A unit may name any position, the last one too.
+#[test]
+fn a_unit_that_names_the_last_position_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    let queue = store.queue("T", 0);
+    for i in 0..10u8 {
+        store.append(&queue, &draft(&queue, &[i])).unwrap();
+    }
+    store.shutdown().unwrap();
+    drop(store);
+    let path = dir.path().join(format!("consumequeue/T/0/{:020}", 0));
+    let mut units = std::fs::read(&path).unwrap();
+    units[7 * 20..7 * 20 + 8].fill(0xFF);
+    std::fs::write(&path, units).unwrap();
+    let store = start(small(dir.path()));
+    let queue = store.queue("T", 0);
+    store.read_ahead(&queue, 7, &ALL, &mut |_| true);
+    store.read_ahead(&queue, 5, &ALL, &mut |_| true);
+    let found: Vec<_> = pull(&store, &queue, 0).1.iter().map(|(at, _)| *at).collect();
+    assert_eq!(found, [0, 1, 2, 3, 4, 5, 6, 8, 9]);
+}
