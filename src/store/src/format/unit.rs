@@ -54,6 +54,13 @@ impl Unit {
         }
     }
 
+    /// Whether a power cut may leave position or size of the unit at byte `at` of a file half written: a disk writes sectors
+    /// whole, and one ends in them.
+    pub const fn is_across_sectors(at: u64) -> bool {
+        const SECTOR: u64 = 512;
+        at / SECTOR != (at + TAGS_CODE as u64 - 1) / SECTOR
+    }
+
     /// The position behind the record.
     pub const fn end(&self) -> u64 {
         self.phy.saturating_add(self.size as u64)

@@ -167,7 +167,7 @@ impl Queue {
     }
 
     /// The first unit of a batch queue below `end` whose span `matches`, a condition that holds from some unit on;
-    /// `end` when none does.
+    /// `end` when none does. A unit that says no offsets (damage) is passed over.
     pub(crate) fn first_span(
         &self,
         files: &QueueFiles,
@@ -177,10 +177,19 @@ impl Queue {
         let (mut low, mut high) = (self.first.load(Ordering::Relaxed), end);
         while low < high {
             let mid = low + (high - low) / 2;
-            match self.span(files, mid, end)? {
-                Some(span) if !matches(&span) => low = mid + 1,
-                _ => high = mid,
-            }
+            let mut at = mid;
+            let found = loop {
+                match self.span(files, at, end)? {
+                    Some(span) => break matches(&span),
+                    None if at + 1 < high => at += 1,
+                    None => break true,
+                }
+            };
+            if found { high = mid } else { low = at + 1 }
+        }
+        while low < end && self.span(files, low, end)?.is_none() {
+            tracing::error!(queue = ?self, unit = low, "a unit without offsets: passed over");
+            low += 1;
         }
         Ok(low)
     }

@@ -29,6 +29,14 @@ pub(crate) fn any_file(dir: &Path, depth: usize) -> io::Result<bool> {
     Ok(false)
 }
 
+/// What a queue's files do not tell.
+pub(crate) trait AskLog {
+    /// Of a queue that ends at unit `end`, whose last file may be missing: whether the log has messages behind it.
+    fn lost(&self, queue: &Queue, end: i64) -> io::Result<bool>;
+    /// Whether the record that unit `at` names is the queue's; true where that cannot be known any more.
+    fn holds(&self, queue: &Queue, at: i64, unit: &Unit) -> bool;
+}
+
 impl Queue {
     /// Reads from disk what units there are, and cuts those whose records end beyond `cut_phy`. False when the files are
     /// damaged: the queue has to be made again from the log.
@@ -36,17 +44,17 @@ impl Queue {
     /// The units below `cut_phy` were synced before the checkpoint said so; what is behind them may be anything, unless
     /// they are `as_left` by a clean stop.
     ///
-    /// `lost` is asked with the queue's end where its last file may be missing: whether the log has messages behind it.
+    /// `log` is asked where files alone do not tell.
     pub(crate) fn load(
         &self,
         files: &QueueFiles,
         cut_phy: u64,
         as_left: bool,
-        lost: &mut dyn FnMut(i64) -> io::Result<bool>,
+        log: &dyn AskLog,
     ) -> io::Result<bool> {
         let Some(bases) = self.bases(files)? else { return Ok(false) };
         let (Some(first), Some(last)) = (bases.first(), bases.last()) else {
-            if as_left && lost(0)? {
+            if as_left && log.lost(self, 0)? {
                 return Ok(false);
             }
             self.reset(0, 0);
@@ -57,7 +65,7 @@ impl Queue {
             }
             return Ok(true);
         };
-        let end = self.last_kept(files, *first, last + files.file_units(self), cut_phy)?;
+        let end = self.last_kept(files, (*first, last + files.file_units(self)), cut_phy, log)?;
         if as_left && end <= *last && last > first {
             // A file is made for the unit that is written into it next.
             tracing::error!(queue = ?self, end, last, "the last file of a consume queue is empty");
@@ -66,7 +74,7 @@ impl Queue {
         // Where a file ends, the next one may have been removed, or zeroed. A file is made together with a unit, so that one
         // without is damaged; but a crash may leave it.
         let at_edge = if end > *first { files.base_of(self, end) == end } else { as_left };
-        if at_edge && lost(end)? {
+        if at_edge && log.lost(self, end)? {
             return Ok(false);
         }
         self.cut(files, *first, end)?;
@@ -78,23 +86,38 @@ impl Queue {
     }
 
     /// Units that are set and whose records end below the cut: all up to some unit of `low..high`, none from there on.
-    fn last_kept(&self, files: &QueueFiles, mut low: i64, mut high: i64, cut_phy: u64) -> io::Result<i64> {
+    ///
+    /// But for a unit that a power cut left half written: it may name any position below. The one behind it tells more; the
+    /// last one is looked up in the log.
+    fn last_kept(
+        &self,
+        files: &QueueFiles,
+        (mut low, mut high): (i64, i64),
+        cut_phy: u64,
+        log: &dyn AskLog,
+    ) -> io::Result<i64> {
+        let mut units = [Unit::default(); 2];
         while low < high {
             let mid = low + (high - low) / 2;
-            let mut unit = [Unit::default()];
-            files.read(self, mid, &mut unit)?;
-            if unit[0].is_set() && (unit[0].is_filler() || unit[0].end() <= cut_phy) {
-                low = mid + 1;
-            } else {
-                high = mid;
-            }
+            let base = files.base_of(self, mid);
+            let torn = Unit::is_across_sectors((mid - base) as u64 * self.unit_bytes());
+            let at = if torn && mid + 1 < high { mid + 1 } else { mid };
+            let before = (at - 1).max(files.base_of(self, at));
+            let n = files.read(self, before, &mut units[..(at - before) as usize + 1])?;
+            let unit = &units[n.saturating_sub(1)];
+            let kept = unit.is_set() && (unit.is_filler() || unit.end() <= cut_phy);
+            let whole = at != mid || !torn || unit.is_filler() || {
+                let ascends = n < 2 || units[0].is_filler() || units[0].phy < unit.phy;
+                ascends && log.holds(self, at, unit)
+            };
+            if kept && whole { low = at + 1 } else { high = at }
         }
         Ok(low)
     }
 
     /// Of a damaged queue: the offset that is next at least, by its last file of the right length that has a unit; without
     /// one, by where the first file begins. A crash may leave files behind those, in which nothing is.
-    pub(crate) fn salvage_end(&self, files: &QueueFiles, cut_phy: u64) -> i64 {
+    pub(crate) fn salvage_end(&self, files: &QueueFiles, cut_phy: u64, log: &dyn AskLog) -> i64 {
         let Ok(entries) = fs::read_dir(files.dir(self)) else { return 0 };
         let base = entries.flatten().filter_map(|entry| {
             let base = entry.file_name().to_str().and_then(name::parse)?;
@@ -104,7 +127,8 @@ impl Queue {
         let mut bases: Vec<_> = base.collect();
         bases.sort_unstable();
         let end_in = |base: &i64| {
-            let end = self.last_kept(files, *base, base + files.file_units(self), cut_phy).unwrap_or(0);
+            let units = (*base, base + files.file_units(self));
+            let end = self.last_kept(files, units, cut_phy, log).unwrap_or(0);
             (end > *base).then_some(end)
         };
         let end = bases.iter().rev().find_map(end_in).or(bases.first().copied()).unwrap_or(0);

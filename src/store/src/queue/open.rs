@@ -17,11 +17,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::core::Core;
+use crate::format::unit::Unit;
 use crate::io::{Disk, sub_dirs};
 use crate::persist::write_synced;
 use crate::queue::Queue;
 use crate::queue::ends::{self, Ends};
-use crate::queue::load::any_file;
+use crate::queue::load::{AskLog, any_file};
 
 /// Fillers more than this in front of a queue's next message are not written for one that was made again.
 const FILL_MAX: i64 = 1 << 20;
@@ -165,10 +166,7 @@ impl Core {
     }
 
     fn load_or_rebuild(&self, queue: &Arc<Queue>) -> io::Result<()> {
-        let mut lost = |end| self.lost_units(queue, end);
-        if !self.is_marked(queue)
-            && queue.load(&self.files, self.opening.cut, self.opening.as_left, &mut lost)?
-        {
+        if !self.is_marked(queue) && queue.load(&self.files, self.opening.cut, self.opening.as_left, self)? {
             queue.show_all();
             return Ok(());
         }
@@ -191,7 +189,7 @@ impl Core {
             next.push(match noted {
                 Some(next) => next,
                 None => {
-                    let next = queue.salvage_end(&self.files, self.opening.cut);
+                    let next = queue.salvage_end(&self.files, self.opening.cut, self);
                     self.opening.mark(&*self.files.disk, key, next)?;
                     next
                 }
@@ -318,8 +316,7 @@ impl Core {
             return Ok(true);
         }
         let loaded = match std::fs::metadata(self.files.dir(&queue)) {
-            // Whether it lost its last file is asked when it is opened.
-            Ok(_) => queue.load(&self.files, self.opening.cut, self.opening.as_left, &mut |_| Ok(false)),
+            Ok(_) => queue.load(&self.files, self.opening.cut, self.opening.as_left, &Sweeping(self)),
             // Deleted meanwhile.
             Err(e) if is_absent(&e) => return Ok(true),
             Err(e) => Err(e),
@@ -379,6 +376,20 @@ impl Core {
     /// Before the topic's folder is removed.
     pub(crate) fn forget_damaged(&self, topic: &str) -> io::Result<()> {
         self.opening.unmark(&*self.files.disk, topic, None)
+    }
+}
+
+/// Asked by a sweep.
+struct Sweeping<'a>(&'a Core);
+
+impl AskLog for Sweeping<'_> {
+    /// Asked when the queue is opened.
+    fn lost(&self, _: &Queue, _: i64) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn holds(&self, queue: &Queue, at: i64, unit: &Unit) -> bool {
+        self.0.holds(queue, at, unit)
     }
 }
 

@@ -10,14 +10,16 @@ use oxmq_protocol::message::record::{self, RecordHead, RecordView};
 use oxmq_protocol::message::{names, properties, sysflag, topic};
 
 use crate::core::Core;
+use crate::format::unit::Unit;
 use crate::queue::Queue;
+use crate::queue::load::AskLog;
 use crate::recover::dispatch::{RUN_BYTES, inner, plausible};
 use crate::recover::progress::Progress;
 
-impl Core {
-    /// For [`Queue::load`]: whether a record of the queue, which ends at unit `end`, lies behind that unit's and was dispatched. Walks the
-    /// log, unless the last stop has noted that there is none.
-    pub(crate) fn lost_units(&self, queue: &Queue, end: i64) -> io::Result<bool> {
+impl AskLog for Core {
+    /// Whether a record of the queue lies behind the last unit's and was dispatched. Walks the log, unless the last stop has
+    /// noted that there is none.
+    fn lost(&self, queue: &Queue, end: i64) -> io::Result<bool> {
         if self.opening.ended(queue.topic(), queue.queue_id()) == Some(end) {
             return Ok(false);
         }
@@ -65,6 +67,18 @@ impl Core {
             );
         }
         Ok(lost.is_some())
+    }
+
+    fn holds(&self, queue: &Queue, at: i64, unit: &Unit) -> bool {
+        if unit.phy < self.log.min_phy() || self.log.holes.overlap(unit.phy, unit.end()) {
+            return true;
+        }
+        let found = self.log.with(unit.phy, u64::from(unit.size), |bytes| {
+            let view = RecordView::parse(bytes).ok()?;
+            let offset = offset_in(&view, queue)?;
+            (view.physical_offset() == unit.phy as i64 && (queue.is_batch() || offset == at)).then_some(())
+        });
+        found.flatten().is_some()
     }
 }
 
