@@ -105,19 +105,25 @@ fn deliver_level(broker: &Broker, level: i32, stop: &AtomicBool, trouble: &mut T
         if offset >= queue.max_offset() {
             return;
         }
-        let Some(due) = take_due(broker, &queue, level, offset) else { return };
-        for record in records(&due) {
+        let Some((due, end)) = take_due(broker, &queue, level, offset) else { return };
+        let mut done = offset;
+        for record in records(&due).take_while(|record| (offset..end).contains(&record.queue_offset())) {
             if let Err((topic, error)) = deliver(broker, &record) {
                 return trouble.failed(level, topic, &error);
             }
             trouble.done(level);
-            broker.progress.advance(level, record.queue_offset() + 1);
+            done = record.queue_offset() + 1;
+            broker.progress.advance(level, done);
+        }
+        if done == offset {
+            tracing::error!(level, offset, "a delayed message is damaged: it is skipped");
+            broker.progress.advance(level, offset + 1);
         }
     }
 }
 
-/// The records of a level that are due, from `offset`; `None` when the first is not.
-fn take_due(broker: &Broker, queue: &Arc<Queue>, level: i32, offset: i64) -> Option<Vec<Bytes>> {
+/// The records of a level that are due, from `offset`, and the offset behind them; `None` when the first is not.
+fn take_due(broker: &Broker, queue: &Arc<Queue>, level: i32, offset: i64) -> Option<(Vec<Bytes>, i64)> {
     let now = broker.clock.wall_ms();
     // A delivery time further away than the level's delay was written before the clock was set back: due now.
     let latest = now + broker.levels.delay_ms(level);
@@ -130,7 +136,7 @@ fn take_due(broker: &Broker, queue: &Arc<Queue>, level: i32, offset: i64) -> Opt
     };
     let outcome = broker.store.pull(queue, offset, &limits, &mut keep, &mut |slice| slices.push(slice));
     match outcome.status {
-        PullStatus::Found => Some(slices),
+        PullStatus::Found => Some((slices, outcome.next_begin_offset)),
         PullStatus::OffsetTooSmall | PullStatus::MessageWasRemoving | PullStatus::OffsetFoundNull => {
             // The records have expired before they could be delivered.
             tracing::warn!(
@@ -203,7 +209,14 @@ fn deliver<'r>(broker: &Broker, record: &RecordView<'r>) -> Result<(), (&'r str,
         no_queue: false,
     };
     let queue = broker.store.queue(name, queue_id);
-    let appended = broker.store.append(&queue, &draft).map_err(|error| (name, error))?;
-    broker.stored(name, 1, appended.size as usize);
+    match broker.store.append(&queue, &draft) {
+        Ok(appended) => broker.stored(name, 1, appended.size as usize),
+        // Java tries this one again and again, and its level waits for ever.
+        Err(error) if error.is_illegal() => {
+            let offset = record.physical_offset();
+            tracing::error!(topic = name, offset, %error, "a delayed message can never be stored: it is skipped");
+        }
+        Err(error) => return Err((name, error)),
+    }
     Ok(())
 }

@@ -265,6 +265,39 @@ async fn delayed_messages_come_when_due_and_in_order() {
     );
 }
 
+/// One that is larger than messages may be by now, and one whose record is damaged, do not hold up those behind them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_message_that_cannot_be_delivered_is_skipped() {
+    // Not due before this broker has stopped, and at once for the next, whose level is shorter.
+    let broker = Fixture::start_with(|s| {
+        s.set("messageDelayLevel", "1h").unwrap();
+    })
+    .await;
+    let mut ids = Vec::new();
+    for body in ["first", &"x".repeat(900), "damaged", "last"] {
+        ids.extend(broker.send("TD", 0, &[("DELAY", "1")], body).await.field("msgId"));
+    }
+    let phy = u64::from_str_radix(&ids[2][16..], 16).unwrap();
+    let folder = broker.stop().await;
+    // The length of the body, behind which the rest is not what it should be.
+    let path = folder.path().join("commitlog/00000000000000000000");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0x7F], phy + 84).unwrap();
+
+    let mut broker = Fixture::start_in(folder, |s| {
+        s.set("messageDelayLevel", "1s").unwrap();
+        s.set("maxMessageSize", "500").unwrap();
+    })
+    .await;
+    broker.pull_flags = HELD;
+    let mut found = Vec::new();
+    while found.last().is_none_or(|last| last != "last") {
+        let more = bodies(&broker.pull("TD", 0, found.len() as i64).await);
+        found.extend(more);
+    }
+    assert_eq!(found, ["first", "last"]);
+}
+
 /// Each row: the group's settings, delay level, `maxReconsumeTimes`; code, and the topic and queue where it is then.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_back_goes_where_apache_sends_it() {
