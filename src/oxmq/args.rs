@@ -91,7 +91,7 @@ pub struct ServerArgs {
     /// Set a key: -DbrokerName=a
     #[arg(short = 'D', value_name = "KEY=VALUE")]
     pub define: Vec<String>,
-    /// Open a store in which Apache's broker has left timers, half messages or POP checkpoints, and leave them untouched
+    /// Open a store in which Apache's broker has left timers or POP checkpoints, and leave them untouched
     #[arg(long = "accept-pending")]
     pub accept_pending: bool,
     /// Not there yet: refuses the start

@@ -36,6 +36,7 @@ use crate::services::schedule::Levels;
 use crate::services::topics::{SharedTopic, Topics, perm};
 use crate::services::waiting::Waiting;
 use crate::timer;
+use crate::transaction::Transactions;
 
 /// Settings of a moment; 25 (UPDATE_BROKER_CONFIG) replaces them.
 pub type Settings = BrokerSettings;
@@ -103,6 +104,8 @@ pub struct Broker {
     pub progress: Progress,
     /// Messages with a delivery time of their own; empty with `timerWheelEnable=false`.
     pub timer: OnceLock<timer::Shared>,
+    /// Transactions.
+    pub transactions: Transactions,
     /// Counters.
     pub figures: Figures,
     /// Rates by topic and by group.

@@ -15,6 +15,7 @@ pub mod reply;
 pub mod services;
 mod start;
 pub mod timer;
+pub mod transaction;
 mod upkeep;
 
 pub use broker::{Broker, Identity, Settings};

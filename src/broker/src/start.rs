@@ -37,6 +37,8 @@ use crate::services::topics::TopicOptions;
 use crate::services::{
     consumers, filters, groups, locks, mappings, offsets, producers, progress, rates, topics, waiting,
 };
+use crate::transaction::Transactions;
+use crate::transaction::check::Checking;
 use crate::{registration, timer, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
@@ -113,6 +115,7 @@ pub struct Running {
     broker: Arc<Broker>,
     server: Server,
     delivery: Delivery,
+    checking: Checking,
     timer: Option<timer::Delivery>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -147,11 +150,12 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
     let timer = open_timer(&broker).await?.map(timer::Delivery::start).transpose()?;
     let delivery = Delivery::start(Arc::clone(&broker))?;
+    let checking = Checking::start(Arc::clone(&broker))?;
     let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = upkeep::start(&broker, &stopped);
     tasks.push(registration::start(&broker, nameservers, &stopped));
-    Ok(Running { broker, server, delivery, timer, stop, tasks })
+    Ok(Running { broker, server, delivery, checking, timer, stop, tasks })
 }
 
 impl Running {
@@ -168,7 +172,7 @@ impl Running {
     /// Stops: unregisters, takes no more connections, finishes what is being served, delivers no more, writes the books and
     /// the log. What could not be written is logged; the store then keeps its `abort` file, and the next start recovers.
     pub async fn stop(self) {
-        let Running { broker, server, delivery, timer, stop, tasks } = self;
+        let Running { broker, server, delivery, checking, timer, stop, tasks } = self;
         // Held pulls are dropped with their connections: clients pull elsewhere, or here again.
         let _ = stop.send(true);
         for task in tasks {
@@ -177,6 +181,7 @@ impl Running {
         server.stop(STOP_GRACE).await;
         let stopped = tokio::task::spawn_blocking(move || {
             delivery.stop();
+            checking.stop();
             let timer = timer.and_then(timer::Delivery::stop);
             close(&broker);
             if let Some(timer) = timer {
@@ -269,6 +274,7 @@ fn assemble(
         offsets: offsets::Offsets::open(file("consumerOffset.json"), step, Arc::clone(&clock))?,
         progress: progress::Progress::open(file("delayOffset.json"), Arc::clone(&clock))?,
         filters: filters::Filters::open(file("consumerFilter.json"), bloom, Arc::clone(&clock))?,
+        transactions: Transactions::open(file("transactionMetrics"), Arc::clone(&clock))?,
         consumers: consumers::Consumers::new(Arc::clone(&clock)),
         producers: producers::Producers::new(Arc::clone(&clock)),
         locks: locks::QueueLocks::new(Arc::clone(&clock), lock_ms),

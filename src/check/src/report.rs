@@ -170,7 +170,7 @@ kinds! {
         => "left alone: Apache cannot deliver the message";
     Foreign "foreign" Note "a file or folder that is none of the default broker's"
         => "left alone";
-    Pending "pending" Note "Apache's broker has left timers, half messages or POP checkpoints"
+    Pending "pending" Note "Apache's broker has left timers or POP checkpoints"
         => "the start is refused, or leaves them for the way back with --accept-pending";
     ForeignData "foreign-data" Lasting "the folder uses what OxMQ does not do"
         => "the start is refused";

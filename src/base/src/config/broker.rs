@@ -119,13 +119,25 @@ config! {
         wait_time_mills_in_admin_broker_queue: i64 = 5000, key "waitTimeMillsInAdminBrokerQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Refuse sends until this time (ms since 1970).
         start_accept_send_request_time_stamp: i64 = 0, key "startAcceptSendRequestTimeStamp", reload;
-        /// Open a store folder in which Apache's broker has left timers, half messages or POP checkpoints, and leave them
+        /// Open a store folder in which Apache's broker has left timers or POP checkpoints, and leave them
         /// untouched. Also `--accept-pending`.
         accept_pending: bool = false, key "acceptPending", boot;
         /// Let producers recall messages that wait for their delivery time.
         recall_message_enable: bool = false, key "recallMessageEnable", reload;
         /// Also while the broker takes no messages (brokerPermission).
         allow_recall_when_broker_not_writeable: bool = true, key "allowRecallWhenBrokerNotWriteable", reload;
+        /// How old a half message must be before its producer is asked for it, in ms.
+        transaction_time_out: i64 = 6000, key "transactionTimeOut", reload, in 0..=2147483647;
+        /// How often a producer is asked before the half message goes to TRANS_CHECK_MAX_TIME_TOPIC.
+        transaction_check_max: i32 = 15, key "transactionCheckMax", reload, in 0..=2147483647;
+        /// Between two looks at half messages that nobody has ended, in ms.
+        transaction_check_interval: i64 = 30_000, key "transactionCheckInterval", reload, in 1..=2147483647;
+        /// Bytes of one record that names ended half messages, and how many wait at most before it is written.
+        transaction_op_msg_max_size: i32 = 4096, key "transactionOpMsgMaxSize", reload, in 1..=1048576;
+        /// How long the ends of transactions that nobody waits for may be collected into one such record, in ms.
+        transaction_op_batch_interval: i32 = 3000, key "transactionOpBatchInterval", reload, in 0..=2147483647;
+        /// How often transactionMetrics is written, in ms.
+        transaction_metric_flush_interval: i64 = 10_000, key "transactionMetricFlushInterval", reload, in 1..=2147483647;
         /// Refuse lite pull consumers.
         reject_pull_consumer_enable: bool = false, key "rejectPullConsumerEnable", reload;
         /// Serve lite pull consumers.
@@ -211,12 +223,9 @@ config! {
         enablePopMessageThreshold: Bool = false, skipWhenCKRePutReachMaxTimes: Bool = false,
         appendAckAsync: Bool = false, appendCkAsync: Bool = false,
     }
-    later "transactions" {
-        transactionTimeOut: Long = 6000, transactionCheckMax: Int = 15,
-        transactionCheckInterval: Long = 30000, transactionMetricFlushInterval: Long = 10000,
+    later "transactions in RocksDB" {
         transactionCheckRocksdbCoreThreads: Int = 2, transactionCheckRocksdbMaxThreads: Int = 5,
-        transactionCheckRocksdbQueueCapacity: Int = 2000, transactionOpMsgMaxSize: Int = 4096,
-        transactionOpBatchInterval: Int = 3000,
+        transactionCheckRocksdbQueueCapacity: Int = 2000,
     }
     later "automatic failover" {
         lockInStrictMode: Bool = false, enableControllerMode: Bool = false, controllerAddr: Text = "",

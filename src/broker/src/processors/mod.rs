@@ -21,4 +21,5 @@ pub mod static_topic;
 pub mod stats;
 pub mod timer_admin;
 pub mod topic_admin;
+pub mod transaction;
 pub mod view;

@@ -56,6 +56,11 @@ pub enum Priority {
 }
 
 impl Found {
+    /// The message is the half of a transaction. A retry of one, sent by clients before 4.6.1, is an ordinary message.
+    pub fn is_half(&self, reconsume_times: i32) -> bool {
+        self.half && !(reconsume_times > 0 && self.delay_level > 0)
+    }
+
     /// What becomes of the priority in a topic with so many queues.
     pub fn priority(&self, write_queues: i32) -> Priority {
         match self.priority {
@@ -168,29 +173,25 @@ fn decimal(n: i32, buf: &mut [u8; 20]) -> &[u8] {
     &buf[..20 - left]
 }
 
-/// A record with these bits takes no queue offset, in this store as in Apache's: not for clients to ask for.
-pub fn refuse_half(sent_flag: i32, broker_ip: &str) -> Result<(), Reply> {
-    if sysflag::takes_queue_unit(sent_flag) { Ok(()) } else { Err(no_transactions(broker_ip)) }
-}
-
-fn no_transactions(broker_ip: &str) -> Reply {
+/// The answer of a broker that takes no half messages.
+pub fn no_transactions(broker_ip: &str) -> Reply {
     let remark = format!("the broker[{broker_ip}] sending transaction message is forbidden");
     Reply::because(Code::NO_PERMISSION, remark)
 }
 
-/// The answer to what is not built yet: refused, never stored as if it were something else.
+/// The answer to what is not built yet, and to what nobody would ever see: refused, never stored as if it were something
+/// else.
 pub fn refuse_unbuilt(
     found: &Found,
     sent_flag: i32,
     reconsume_times: i32,
     broker_ip: &str,
 ) -> Result<(), Reply> {
-    // A retry of a half message, sent by clients before 4.6.1, is an ordinary message.
-    if !(reconsume_times > 0 && found.delay_level > 0) {
-        if found.half {
-            return Err(no_transactions(broker_ip));
-        }
-        refuse_half(sent_flag, broker_ip)?;
+    // The bits of a half message without its property: such a record takes no place in a queue, in this store as in
+    // Apache's, which stores it for nobody.
+    let retried = reconsume_times > 0 && found.delay_level > 0;
+    if !retried && !found.half && !sysflag::takes_queue_unit(sent_flag) {
+        return Err(no_transactions(broker_ip));
     }
     Ok(())
 }
@@ -262,9 +263,10 @@ mod tests {
     fn refuses_what_is_not_built() {
         let flagged =
             |found: Found, flag, times| refuse_unbuilt(&found, flag, times, "ip").err().map(|r| r.code.0);
-        let code = |found, times| flagged(found, 0, times);
-        assert_eq!(code(Found { half: true, ..Found::default() }, 0), Some(16));
-        assert_eq!(code(Found { half: true, delay_level: 3, ..Found::default() }, 1), None);
+        let half = Found { half: true, ..Found::default() };
+        assert_eq!((half.is_half(0), half.is_half(1), flagged(half, 4, 0)), (true, true, None));
+        let retried = Found { delay_level: 3, ..half };
+        assert_eq!((retried.is_half(0), retried.is_half(1), flagged(retried, 4, 1)), (true, false, None));
         // The bits without the property: PREPARED, COMMIT, ROLLBACK.
         for (flag, refused) in [(0x4, Some(16)), (0x8, None), (0xC, Some(16)), (0x105, Some(16))] {
             assert_eq!(flagged(Found::default(), flag, 0), refused, "{flag:#x}");

@@ -17,6 +17,7 @@ use oxmq_protocol::message::{batch, id, names, properties, recall, sysflag, topi
 use oxmq_remoting::Outbox;
 use oxmq_store::{Appended, Draft, Durable, Queue, TagsCode};
 
+use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
 use crate::processors::outgoing::{self, Found, Priority};
@@ -24,6 +25,7 @@ use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply, send_late};
 use crate::services::topics::perm;
 use crate::timer::{self, TimerPlace};
+use crate::transaction::half;
 
 /// Buffers of a thread, reused by every send on it.
 #[derive(Default)]
@@ -260,6 +262,10 @@ fn send_one<'s>(
 
     let sent_flag = header.sys_flag;
     outgoing::refuse_unbuilt(&found, sent_flag, reconsume_times, &broker.identity.ip)?;
+    let half = !dead && found.is_half(reconsume_times);
+    if half && settings.broker.reject_transaction_message {
+        return Err(outgoing::no_transactions(&broker.identity.ip).into());
+    }
     if found.inner {
         return Err(broker.illegal_message().into());
     }
@@ -282,16 +288,27 @@ fn send_one<'s>(
     properties::append(props, names::MSG_REGION, settings.broker.region_id.as_bytes());
     properties::append(props, names::TRACE_ON, if settings.broker.trace_on { b"true" } else { b"false" });
     properties::append(props, names::CLUSTER, broker.identity.cluster.as_bytes());
-    let detour = outgoing::detour(props, delay_level, &broker.levels, &name, queue_id);
     let mut slot = None;
-    if found.timer {
-        slot = timer_detour(call, settings, (&name, queue_id), found.timed, detour.is_some(), props)?;
+    let detour = if half {
+        // A half waits for nothing but its end: its commit is delayed. What would be refused then is refused now.
+        if found.timer && delay_level <= 0 && !found.timed {
+            timer::place(broker, settings, props)?;
+        }
+        let key = props.get(uniq_key.0..uniq_key.1).unwrap_or_default().to_vec();
+        half::wrap(props, &key, &name, queue_id);
+        None
+    } else {
+        outgoing::detour(props, delay_level, &broker.levels, &name, queue_id)
+    };
+    if found.timer && !half {
+        slot = timer_detour(broker, settings, (&name, queue_id), found.timed, detour.is_some(), props)?;
     }
-    if detour.is_some() || found.timer {
+    if half || detour.is_some() || found.timer {
         // Replacing a pair before the key has moved it.
         uniq_key = locate(props, names::UNIQ_KEY);
     }
     let (store_topic, store_queue, tags_code) = match (detour, slot) {
+        _ if half => (topic::TRANS_HALF, half::QUEUE, TagsCode::Value(found.tags_code)),
         (Some(d), _) => (topic::SCHEDULE, d.queue_id, TagsCode::DeliverAt { delay_ms: d.delay_ms }),
         (None, Some(_)) => (topic::TIMER, 0, TagsCode::Value(found.tags_code)),
         (None, None) => (&*name, queue_id, TagsCode::Value(found.tags_code)),
@@ -302,7 +319,11 @@ fn send_one<'s>(
         topic: store_topic,
         queue_id: store_queue,
         flag: header.flag,
-        sys_flag: sys_flag(header.sys_flag, &topic),
+        sys_flag: if half {
+            sys_flag(sent_flag, &topic) & !sysflag::TRANSACTION_ROLLBACK
+        } else {
+            sys_flag(sent_flag, &topic)
+        },
         born_ts: header.born_ts,
         born_host: call.conn.peer(),
         store_host: broker.identity.store_host,
@@ -315,6 +336,9 @@ fn send_one<'s>(
     };
     let appended = broker.store.append(&queue, &draft).map_err(|e| broker.append_error(&e))?;
     broker.stored(queue.topic(), 1, appended.size as usize);
+    if half {
+        broker.transactions.metrics.add(&name, 1);
+    }
 
     scratch.ids.clear();
     id::push_offset_id(&mut scratch.ids, broker.identity.store_host, appended.phy as i64);
@@ -337,8 +361,8 @@ fn send_one<'s>(
 
 /// A message that says when it is to be delivered: the slot of the wheel that it waits in; `None` when it does not. DELAY
 /// wins, and then the other ways go.
-fn timer_detour(
-    call: &Call<'_>,
+pub(super) fn timer_detour(
+    broker: &Broker,
     settings: &Settings,
     (name, queue_id): (&str, i32),
     timed: bool,
@@ -353,7 +377,7 @@ fn timer_detour(
         properties::copy_without(props, &sent, &outgoing::TIMES);
         return Ok(None);
     }
-    match timer::place(call.broker, settings, props)? {
+    match timer::place(broker, settings, props)? {
         TimerPlace::AtOnce => Ok(None),
         TimerPlace::Wheel(slot) => {
             outgoing::timer_detour(props, slot, name, queue_id);
@@ -429,7 +453,9 @@ fn send_batch<'s>(
         let remark = format!("batch request does not support retry group {name}");
         return Err(Reply::because(Code::MESSAGE_ILLEGAL, remark).into());
     }
-    outgoing::refuse_half(header.sys_flag, &broker.identity.ip)?;
+    if sysflag::transaction(header.sys_flag) != 0 {
+        return Err(broker.illegal_message().into());
+    }
     // Apache limits the batch as a whole as it does one message.
     if call.body.len() > settings.store.max_message_size as usize {
         return Err(broker.illegal_message().into());

@@ -118,15 +118,16 @@ fn accept(settings: &mut BrokerSettings) {
     settings.set("acceptPending", "true").unwrap();
 }
 
-/// A stopped folder with so many half messages.
-fn with_halves(count: usize) -> Arc<TempDir> {
+/// A stopped folder with so many POP checkpoints of one message each.
+fn with_checkpoints(count: usize) -> Arc<TempDir> {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut options = StoreOptions::new(folder.path());
     options.commitlog_file_bytes = 4 << 20;
     let store = oxmq_store::open(options, SystemClock::shared()).unwrap().recover().unwrap();
-    let topic = "RMQ_SYS_TRANS_HALF_TOPIC";
+    let topic = "rmq_sys_REVIVE_LOG_C1";
     let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    for _ in 0..count {
+    for n in 0..count {
+        let body = format!(r#"{{"bm":0,"c":"G","d":[0],"n":1,"pt":7,"q":0,"so":{n},"t":"T"}}"#);
         let draft = Draft {
             topic,
             queue_id: 0,
@@ -137,8 +138,8 @@ fn with_halves(count: usize) -> Arc<TempDir> {
             store_host: host,
             reconsume_times: 0,
             prepared_tx_offset: 0,
-            body: b"half",
-            properties: b"REAL_TOPIC\x01T\x02",
+            body: body.as_bytes(),
+            properties: b"TAGS\x01ck\x02",
             tags_code: TagsCode::Value(0),
             no_queue: false,
         };
@@ -150,33 +151,33 @@ fn with_halves(count: usize) -> Arc<TempDir> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pending_work_is_refused_unless_it_is_accepted() {
-    let folder = with_halves(2);
+    let folder = with_checkpoints(2);
     let before = tree(folder.path());
     let error = refusal(folder.path(), |_| {}).await.to_string();
-    assert!(error.contains("2 half messages") && error.contains("--accept-pending"), "{error}");
+    assert!(error.contains("2 POP checkpoints") && error.contains("--accept-pending"), "{error}");
     assert!(error.contains("nothing in it was changed") && tree(folder.path()) == before);
 
-    let queue = folder.path().join("consumequeue/RMQ_SYS_TRANS_HALF_TOPIC/0/00000000000000000000");
+    let queue = folder.path().join("consumequeue/rmq_sys_REVIVE_LOG_C1/0/00000000000000000000");
     let units = fs::read(&queue).unwrap();
     let broker = Fixture::start_in(folder, accept).await;
     assert_eq!(broker.send("TA", 0, &[], "m").await.code, Code::SUCCESS);
     let folder = broker.stop().await;
     assert!(fs::read(&queue).unwrap() == units);
-    assert!(refusal(folder.path(), |_| {}).await.to_string().contains("2 half messages"));
+    assert!(refusal(folder.path(), |_| {}).await.to_string().contains("2 POP checkpoints"));
 
     // Settled by whoever did the work.
     let offsets = folder.path().join("config/consumerOffset.json");
-    write(&offsets, br#"{"offsetTable":{"RMQ_SYS_TRANS_HALF_TOPIC@CID_RMQ_SYS_TRANS":{0:2}}}"#);
+    write(&offsets, br#"{"offsetTable":{"rmq_sys_REVIVE_LOG_C1@CID_RMQ_SYS_REVIVE_GROUP":{0:1}}}"#);
     Fixture::start_in(folder, |_| {}).await.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pending_work_that_only_recovery_finds_is_refused_too() {
-    let folder = with_halves(1);
+    let folder = with_checkpoints(1);
     fs::remove_dir_all(folder.path().join("consumequeue")).unwrap();
     write(&folder.path().join("abort"), b"1");
     let error = refusal(folder.path(), |_| {}).await.to_string();
-    assert!(error.contains("1 half message ") && !error.contains("nothing in it was changed"), "{error}");
+    assert!(error.contains("1 POP checkpoint ") && !error.contains("nothing in it was changed"), "{error}");
     assert!(!folder.path().join("abort").exists());
     Fixture::start_in(folder, accept).await.stop().await;
 }

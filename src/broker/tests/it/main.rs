@@ -20,3 +20,4 @@ mod setup;
 mod slow;
 mod static_topics;
 mod timer;
+mod transactions;

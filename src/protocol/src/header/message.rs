@@ -223,3 +223,58 @@ ext_fields! {
         recall_handle: String = "recallHandle",
     }
 }
+
+ext_fields! {
+    /// END_TRANSACTION (37). Java: `EndTransactionRequestHeader`.
+    pub struct EndTransaction {
+        /// The message's own topic.
+        topic: Option<String> = "topic",
+        /// Producer group; must be the half message's.
+        producer_group: String = "producerGroup",
+        /// Queue offset of the half message.
+        tran_state_table_offset: i64 = "tranStateTableOffset",
+        /// Physical offset of the half message.
+        commit_log_offset: i64 = "commitLogOffset",
+        /// 0 not known, 8 commit, 12 roll back.
+        commit_or_rollback: i32 = "commitOrRollback",
+        /// The answer to a CHECK_TRANSACTION_STATE.
+        from_transaction_check: bool = "fromTransactionCheck" or false,
+        /// UNIQ_KEY of the message.
+        msg_id: String = "msgId",
+        /// The same.
+        transaction_id: Option<String> = "transactionId",
+        /// Broker name; behind proxies.
+        broker_name: Option<String> = "bname",
+    }
+}
+
+ext_fields! {
+    /// CHECK_TRANSACTION_STATE (39), oneway from the broker to a producer; the body is the half message's record with
+    /// its own topic and queue. Java: `CheckTransactionStateRequestHeader`.
+    pub struct CheckTransactionState {
+        /// The half topic.
+        topic: Option<String> = "topic",
+        /// Queue offset of the half message.
+        tran_state_table_offset: i64 = "tranStateTableOffset",
+        /// Physical offset of the half message.
+        commit_log_offset: i64 = "commitLogOffset",
+        /// UNIQ_KEY of the message.
+        msg_id: Option<String> = "msgId",
+        /// The same.
+        transaction_id: Option<String> = "transactionId",
+        /// Id of the half message by its physical offset.
+        offset_msg_id: Option<String> = "offsetMsgId",
+        /// Which broker asks.
+        broker_name: Option<String> = "bname",
+    }
+}
+
+ext_fields! {
+    /// RESUME_CHECK_HALF_MESSAGE (323). Java: `ResumeCheckHalfMessageRequestHeader`.
+    pub struct ResumeCheckHalf {
+        /// Topic; not looked at.
+        topic: Option<String> = "topic",
+        /// Id of a half message by its physical offset.
+        msg_id: Option<String> = "msgId",
+    }
+}

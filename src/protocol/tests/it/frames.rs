@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use oxmq_protocol::ext::ExtFields;
 use oxmq_protocol::frame::{self, FRAME_MAX_DEFAULT, Head, HeaderView, Language, SerializeType};
 use oxmq_protocol::header::message::{
-    Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2,
+    CheckTransactionState, EndTransaction, Pull, PullReply, PushReply, Recall, ResumeCheckHalf, SendBack, SendReply,
+    SendV1, SendV2,
 };
 use oxmq_protocol::json::Value;
 
@@ -132,6 +133,9 @@ fn typed_headers_of_the_hot_path() {
             "PullMessageResponseHeader" => typed::<PullReply>(&head, name),
             "RecallMessageRequestHeader" => typed::<Recall>(&head, name),
             "ConsumerSendMsgBackRequestHeader" => typed::<SendBack>(&head, name),
+            "EndTransactionRequestHeader" => typed::<EndTransaction>(&head, name),
+            "CheckTransactionStateRequestHeader" => typed::<CheckTransactionState>(&head, name),
+            "ResumeCheckHalfMessageRequestHeader" => typed::<ResumeCheckHalf>(&head, name),
             _ => continue,
         }
         seen += 1;

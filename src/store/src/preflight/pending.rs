@@ -1,12 +1,8 @@
-//! Work that Apache's broker would go on with and this one would not: timers, half messages, POP checkpoints. Counted
-//! from the files of a stopped broker, without a change to them.
+//! Work that Apache's broker would go on with and this one would not: timers, POP checkpoints. Counted from the files of
+//! a stopped broker, without a change to them.
 //!
 //! - **Timers**: units of the wheel's slots from `timercheck`'s read time on, and records of `rmq_sys_wheel_timer` from
 //!   its queue offset on, less the cancelled ones and those whose record has expired.
-//! - **Half messages**: records of `RMQ_SYS_TRANS_HALF_TOPIC` from the progress of CID_RMQ_SYS_TRANS on, less those
-//!   that records of `RMQ_SYS_TRANS_OP_HALF_TOPIC` from that group's progress on name as settled. A broker that has settled
-//!   all keeps such pairs until its next check. It writes those names within 3 s; stopped sooner it has not, and would
-//!   check such transactions again itself.
 //! - **POP checkpoints**: of the timers and of the records behind the progress of CID_RMQ_SYS_REVIVE_GROUP in
 //!   `rmq_sys_REVIVE_LOG_<cluster>`, those with messages that no acknowledgement among the same names. Checkpoints
 //!   lie among the timers until shortly before their time, acknowledgements until it.
@@ -26,19 +22,12 @@ use super::files::{Records, Sequence, Units};
 use crate::format::timer::{CHECK, SLOT, SLOTS, Slot, TIMER_UNIT, TimerCheckpoint, TimerEntry, TimerUnit};
 
 const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
-const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
-const OP_TOPIC: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
-const TRANS_GROUP: &str = "CID_RMQ_SYS_TRANS";
 const REVIVE_PREFIX: &str = "rmq_sys_REVIVE_LOG_";
 const REVIVE_GROUP: &str = "CID_RMQ_SYS_REVIVE_GROUP";
-/// Of an op message that names settled half messages.
-const SETTLED_TAG: &str = "d";
 /// Apache's broker passes over slots of the last minute of a week ago and before. TIMER_BLANK_SLOTS.
 const BLANK_SLOTS: i64 = 60;
 /// Records that are read for each kind; with more, a count says "at least".
 const READS_MAX: usize = 200_000;
-/// Units of the half queue that are counted.
-const HALVES_MAX: usize = 1_000_000;
 
 /// How many there are of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,8 +49,6 @@ impl Count {
 pub struct Pending {
     /// Messages with a delivery time that is still to come or was missed.
     pub timers: Count,
-    /// Messages of transactions that are neither committed nor rolled back.
-    pub halves: Count,
     /// Lots of messages that POP consumers have and have not acknowledged.
     pub checkpoints: Count,
     /// The messages of those lots.
@@ -71,7 +58,7 @@ pub struct Pending {
 impl Pending {
     /// Nothing is left to do.
     pub fn is_none(&self) -> bool {
-        self.timers.is_none() && self.halves.is_none() && self.checkpoints.is_none()
+        self.timers.is_none() && self.checkpoints.is_none()
     }
 }
 
@@ -81,11 +68,8 @@ impl std::fmt::Display for Pending {
             0 => String::new(),
             n => format!(" of {n} message{}", if n == 1 { "" } else { "s" }),
         };
-        let kinds = [
-            (self.timers, "timer message", ""),
-            (self.halves, "half message", " of transactions"),
-            (self.checkpoints, "POP checkpoint", popped.as_str()),
-        ];
+        let kinds =
+            [(self.timers, "timer message", ""), (self.checkpoints, "POP checkpoint", popped.as_str())];
         let mut first = true;
         for (count, noun, rest) in kinds.into_iter().filter(|(count, ..)| !count.is_none()) {
             let comma = if first { "" } else { ", " };
@@ -114,10 +98,9 @@ pub(super) fn count(place: &Place<'_>) -> io::Result<Pending> {
     let mut records = Records::in_dirs(place.commitlog)?;
     let mut pop = Pop::default();
     let timers = timers(place, &queues, &mut records, &mut pop)?;
-    let halves = halves(&queues, &offsets, &mut records)?;
     revive_logs(&queues, &offsets, &mut records, &mut pop)?;
     let (checkpoints, popped) = pop.open();
-    Ok(Pending { timers, halves, checkpoints, popped })
+    Ok(Pending { timers, checkpoints, popped })
 }
 
 /// Progress of the groups.
@@ -133,45 +116,6 @@ impl Offsets {
     fn of(&self, topic: &str, group: &str, queue: i32) -> Option<i64> {
         self.0.offset_table.get(&format!("{topic}@{group}"))?.get(&queue).copied().filter(|o| *o >= 0)
     }
-}
-
-fn halves(queues: &Path, offsets: &Offsets, records: &mut Records) -> io::Result<Count> {
-    let from = offsets.of(HALF_TOPIC, TRANS_GROUP, 0).unwrap_or(0);
-    let mut open = BTreeMap::new();
-    let mut more = false;
-    let mut units = Units::from(&queues.join(HALF_TOPIC).join("0"), from)?;
-    while let Some((offset, unit)) = units.next()? {
-        if open.len() == HALVES_MAX {
-            more = true;
-            break;
-        }
-        open.insert(offset, unit);
-    }
-    let from = offsets.of(OP_TOPIC, TRANS_GROUP, 0).unwrap_or(0);
-    let mut ops = Units::from(&queues.join(OP_TOPIC).join("0"), from)?;
-    // Each op message settles one at least, so that these are few where little is open.
-    while let Some((_, unit)) = ops.next()? {
-        if open.is_empty() {
-            break;
-        }
-        let Some(record) = records.at(unit.phy, unit.size)? else { continue };
-        if properties::get_str(record.properties(), names::TAGS) != Some(SETTLED_TAG) {
-            continue;
-        }
-        for offset in String::from_utf8_lossy(record.body()).split(',') {
-            if let Ok(offset) = offset.trim().parse::<i64>() {
-                open.remove(&offset);
-            }
-        }
-    }
-    let mut seen = 0;
-    for (_, unit) in open {
-        // One whose record has expired, or never reached the disk, is nobody's.
-        if seen >= READS_MAX as u64 || records.at(unit.phy, unit.size)?.is_some() {
-            seen += 1;
-        }
-    }
-    Ok(Count { seen, more })
 }
 
 /// What is known of a timer's record.

@@ -11,7 +11,8 @@ use oxmq_protocol::header::admin::{
 };
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClient};
 use oxmq_protocol::header::message::{
-    Pull, PullReply, PushReply, Recall, SendBack, SendReply, SendV1, SendV2,
+    CheckTransactionState, EndTransaction, Pull, PullReply, PushReply, Recall, ResumeCheckHalf, SendBack, SendReply,
+    SendV1, SendV2,
 };
 use oxmq_protocol::header::namesrv::{
     BrokerNamed, BrokerOfName, ClusterNamed, GetBrokerMembers, GetRoute, KvConfig, NotifyMinBrokerIdChange,
@@ -50,7 +51,7 @@ macro_rules! headers {
 headers! {
     CreateTopic TopicAsked GetAllTopicConfig GetAllSubscriptionGroup DeleteSubscriptionGroup GroupAsked QuerySubscription
     UpdateGroupForbidden GetConsumeStats ViewMessage QueryMessage UnregisterClient ConsumerGroup ProducerGroup SendV2 SendV1 SendReply
-    Pull PullReply PushReply Recall SendBack KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
+    Pull PullReply PushReply Recall SendBack EndTransaction CheckTransactionState ResumeCheckHalf KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
     GetBrokerMembers NotifyMinBrokerIdChange QueryConsumerOffset UpdateConsumerOffset QueueAsked SearchOffset
     ResetOffset GetConsumerStatus QueryConsumeTimeSpan GetConsumerRunningInfo QueryCorrectionOffset ConsumeDirectly CloneGroupOffset
     ViewBrokerStats GetBrokerConsumeStats
@@ -86,7 +87,9 @@ pub const FIELDS: &[&str] = &[
     "clientId",
     "cluster",
     "clusterName",
+    "commitLogOffset",
     "commitOffset",
+    "commitOrRollback",
     "compareGroup",
     "compressed",
     "consumerGroup",
@@ -119,6 +122,7 @@ pub const FIELDS: &[&str] = &[
     "sysFlag",
     "timestamp",
     "topic",
+    "tranStateTableOffset",
     "writeQueueNums",
 ];
 

@@ -154,25 +154,6 @@ fn timers_count_until_they_are_delivered() {
     assert!(folder.count().is_none());
 }
 
-#[test]
-fn half_messages_count_until_they_are_settled() {
-    let mut folder = Folder::default();
-    for _ in 0..5 {
-        folder.put(HALF_TOPIC, 0, &[("REAL_TOPIC", "T")], "");
-    }
-    assert_eq!(folder.count().halves, some(5));
-    folder.put(OP_TOPIC, 0, &[("TAGS", "d")], "0,2,");
-    folder.put(OP_TOPIC, 0, &[("TAGS", "x")], "1,");
-    assert_eq!(folder.count().halves, some(3));
-    folder.offset(HALF_TOPIC, TRANS_GROUP, 3);
-    assert_eq!(folder.count().halves, some(2));
-    folder.put(OP_TOPIC, 0, &[("TAGS", "d")], "3,4");
-    assert!(folder.count().is_none());
-    // The progress has passed what names 3 and 4: then nothing has settled them.
-    folder.offset(OP_TOPIC, TRANS_GROUP, 3);
-    assert_eq!(folder.count().halves, some(2));
-}
-
 const CK: &str =
     r#"{"bm":0,"bn":"b","c":"G","d":[0,1,3],"it":60000,"n":3,"pt":7,"q":2,"ro":0,"so":10,"t":"T"}"#;
 
@@ -212,15 +193,12 @@ fn pop_checkpoints_of_the_revive_log_count_behind_its_progress() {
 fn says_what_it_has_counted() {
     let mut pending = Pending::default();
     assert_eq!(pending.to_string(), "");
-    pending.halves = some(1);
-    assert_eq!(pending.to_string(), "1 half message of transactions");
+    pending.timers = some(1);
+    assert_eq!(pending.to_string(), "1 timer message");
     pending.timers = Count { seen: 200_000, more: true };
     pending.checkpoints = some(2);
     pending.popped = 5;
-    assert_eq!(
-        pending.to_string(),
-        "at least 200000 timer messages, 1 half message of transactions, 2 POP checkpoints of 5 messages"
-    );
+    assert_eq!(pending.to_string(), "at least 200000 timer messages, 2 POP checkpoints of 5 messages");
 }
 
 /// Files of any content give a count or an error, and an end.
@@ -230,7 +208,6 @@ fn damage_gives_no_panic() {
         Folder { check: TimerCheckpoint { read_ms: NOW, ..Default::default() }, ..Default::default() };
     folder.timer(NOW + 5_000, &[("REAL_TOPIC", REVIVE), ("TAGS", "ck")], CK);
     folder.timer(NOW + 5_000, &[("REAL_TOPIC", "T")], "");
-    folder.put(HALF_TOPIC, 0, &[], "");
     let mut seed = 1u64;
     let mut next = move || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
