@@ -38,6 +38,7 @@ struct Owed {
     due: i64,
     /// What was owed earlier has lower numbers.
     number: u64,
+    /// 0 without a detour; below 0 where it may be any of several.
     level: i32,
 }
 
@@ -49,6 +50,19 @@ struct Expected {
     again: u32,
     /// When it came through a delay level.
     delivered: Vec<i64>,
+}
+
+impl Expected {
+    /// Copies that are due at once, by several levels, look the same: nothing is said of their order.
+    fn set_apart(&mut self, now: i64) {
+        let due: Vec<Owed> = self.owed.iter().take_while(|owed| owed.due <= now).copied().collect();
+        if due.iter().any(|owed| owed.level != due[0].level) {
+            for owed in due {
+                self.owed.remove(&owed);
+                self.owed.insert(Owed { level: -owed.level.abs(), ..owed });
+            }
+        }
+    }
 }
 
 /// The model.
@@ -101,12 +115,15 @@ impl Model {
         if let Some(named) = self.named.get(&(place, offset)).filter(|named| **named != copy) {
             return Err(format!("{}: its sender was told that {named:?} is there", what()));
         }
+        expected.set_apart(now);
         let owed = expected.owed.first().copied();
         match owed.filter(|owed| owed.due <= now) {
             Some(owed) => {
                 expected.owed.remove(&owed);
-                if owed.level > 0 {
+                if owed.level != 0 {
                     expected.delivered.push(now);
+                }
+                if owed.level > 0 {
                     let last = self.order.insert((owed.level, place), owed.number);
                     if last.is_some_and(|last| last > owed.number) {
                         return Err(format!("{}: overtaken in level {}", what(), owed.level));
