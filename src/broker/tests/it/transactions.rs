@@ -325,6 +325,38 @@ async fn a_committed_message_may_be_delayed() {
     until("delivered", async || all(&broker, "TA", 1).await.len() == 1).await;
 }
 
+/// So does a delivery time of its own; one that cannot be is refused before it is a half.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_committed_message_may_have_a_time_of_its_own() {
+    let broker = Fixture::start_with(patient).await;
+    let refused = broker
+        .send("TA", 1, &[("TRAN_MSG", "true"), ("PGROUP", "pg"), ("TIMER_DELAY_SEC", "999999999")], "x")
+        .await;
+    assert_eq!(refused.code, Code::MESSAGE_ILLEGAL, "{}", refused.remark);
+    let later = half(&broker, "TA", "later", &[("TIMER_DELAY_MS", "1500")]).await;
+    let never = half(&broker, "TA", "never", &[("TIMER_DELAY_MS", "1500")]).await;
+    assert!(all(&broker, topic::TIMER, 0).await.is_empty());
+    let stored = all(&broker, topic::TRANS_HALF, 0).await;
+    assert_eq!(stored.len(), 2);
+    assert_eq!((stored[0].prop("REAL_TOPIC"), stored[0].prop("TIMER_OUT_MS")), (Some("TA"), None));
+    let committed = broker.running.broker().clock.wall_ms();
+    end(&broker, &later, "8").await;
+    end(&broker, &never, "12").await;
+    let waiting = all(&broker, topic::TIMER, 0).await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!((waiting[0].prop("REAL_TOPIC"), waiting[0].prop("REAL_QID")), (Some("TA"), Some("1")));
+    assert!(all(&broker, "TA", 1).await.is_empty());
+    until("delivered", async || all(&broker, "TA", 1).await.len() == 1).await;
+    let due = committed + 1500;
+    let now = broker.running.broker().clock.wall_ms();
+    // Slots are of a second: never early by more than the rounding.
+    assert!(now > due - 1000, "early by {}", due - now);
+    let seen = &all(&broker, "TA", 1).await[0];
+    assert_eq!((&*seen.body, seen.prop("TRAN_MSG")), ("later", Some("true")));
+    let bytes = broker.running.broker().store.read_record(seen.physical_offset as u64).unwrap();
+    assert_eq!(RecordView::parse(&bytes).unwrap().sys_flag(), 8);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn producers_are_asked_until_they_know() {
     let broker = Fixture::start_with(eager).await;

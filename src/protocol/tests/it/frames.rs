@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use oxmq_protocol::ext::ExtFields;
 use oxmq_protocol::frame::{self, FRAME_MAX_DEFAULT, Head, HeaderView, Language, SerializeType};
 use oxmq_protocol::header::message::{
-    CheckTransactionState, EndTransaction, Pull, PullReply, PushReply, Recall, ResumeCheckHalf, SendBack, SendReply,
-    SendV1, SendV2,
+    CheckTransactionState, EndTransaction, Pull, PullReply, PushReply, Recall, ResumeCheckHalf, SendBack,
+    SendReply, SendV1, SendV2,
 };
 use oxmq_protocol::json::Value;
 

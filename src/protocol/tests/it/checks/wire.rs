@@ -11,8 +11,8 @@ use oxmq_protocol::header::admin::{
 };
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClient};
 use oxmq_protocol::header::message::{
-    CheckTransactionState, EndTransaction, Pull, PullReply, PushReply, Recall, ResumeCheckHalf, SendBack, SendReply,
-    SendV1, SendV2,
+    CheckTransactionState, EndTransaction, Pull, PullReply, PushReply, Recall, ResumeCheckHalf, SendBack,
+    SendReply, SendV1, SendV2,
 };
 use oxmq_protocol::header::namesrv::{
     BrokerNamed, BrokerOfName, ClusterNamed, GetBrokerMembers, GetRoute, KvConfig, NotifyMinBrokerIdChange,

@@ -1,7 +1,6 @@
 package oxmq.compat.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,17 +9,10 @@ import java.util.List;
 import java.util.Map;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.MessageSelector;
-import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
-import org.apache.rocketmq.client.producer.LocalTransactionState;
-import org.apache.rocketmq.client.producer.TransactionListener;
-import org.apache.rocketmq.client.producer.TransactionMQProducer;
-import org.apache.rocketmq.common.message.Message;
-import org.apache.rocketmq.common.message.MessageExt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import oxmq.compat.support.ClientTest;
-import oxmq.compat.support.Cluster;
 import oxmq.compat.support.Env;
 import oxmq.compat.support.Json;
 import oxmq.compat.support.Received;
@@ -29,40 +21,6 @@ import oxmq.compat.support.Wire;
 /** What is not built yet is refused with the code that switched-off features have, and nothing is stored. */
 class RefusedTest extends ClientTest {
     private final String topic = Env.unique("Refused");
-
-    private void assertNothingStored() {
-        for (int i = 0; i < 2; i++) {
-            assertEquals(0, Cluster.maxOffset(cluster().broker(), topic, i));
-        }
-    }
-
-    @Test
-    @DisabledIfSystemProperty(named = "target", matches = "apache", disabledReason = "Apache has transactions")
-    void halfMessages() throws Exception {
-        cluster().topic(topic, 2);
-        TransactionMQProducer producer = configure(new TransactionMQProducer(Env.unique("tx")));
-        producer.setTransactionListener(new TransactionListener() {
-            @Override
-            public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
-                return LocalTransactionState.COMMIT_MESSAGE;
-            }
-
-            @Override
-            public LocalTransactionState checkLocalTransaction(MessageExt message) {
-                return LocalTransactionState.COMMIT_MESSAGE;
-            }
-        });
-        producer.setRetryTimesWhenSendFailed(0);
-        producer.start();
-        later(producer::shutdown);
-        MQClientException refused = assertThrows(MQClientException.class, () -> producer.sendMessageInTransaction(message(topic, "x"), null));
-        Throwable cause = refused;
-        while (cause.getCause() != null && !(cause instanceof MQBrokerException)) {
-            cause = cause.getCause();
-        }
-        assertEquals(16, assertInstanceOf(MQBrokerException.class, cause).getResponseCode());
-        assertNothingStored();
-    }
 
     /** The same on Apache, whose enablePropertyFilter is off as well by default. */
     @Test
