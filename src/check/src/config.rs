@@ -58,6 +58,21 @@ impl Config {
             || self.topics.as_ref().is_none_or(|t| t.contains(name))
     }
 
+    /// Whether a group has an offset above 0 in a queue of the topic; in any of them, for `None`. True where the file does
+    /// not say.
+    pub(crate) fn is_consumed(&self, topic: &str, queue: Option<i32>) -> bool {
+        let Some(Value::Object(table)) = self.offsets.as_ref().and_then(|v| v.get("offsetTable")) else {
+            return true;
+        };
+        table.iter().any(|(key, by_queue)| {
+            let (Value::Str(key), Value::Object(by_queue)) = (key, by_queue) else { return false };
+            key.split_once('@').is_some_and(|(t, _)| t == topic)
+                && by_queue.iter().any(|(id, offset)| {
+                    int(offset).is_some_and(|o| o > 0) && queue.is_none_or(|q| int(id) == Some(q.into()))
+                })
+        })
+    }
+
     /// Offsets behind the queues' ends.
     pub(crate) fn offsets(&self, queues: &Queues, report: &mut Report) {
         if let Some(Value::Object(table)) = self.offsets.as_ref().and_then(|v| v.get("offsetTable")) {

@@ -125,6 +125,7 @@ pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, Ch
     let judge = Judge {
         vouched: vouched(&checkpoint, &report),
         is_topic: &|name| config.is_topic(name),
+        is_consumed: &|topic, queue| config.is_consumed(topic, queue),
         full: !options.fast,
         begins: &|phy, topic, queue| {
             log.record(phy, |view| {

@@ -1,8 +1,10 @@
 //! What is left of a queue once the log has passed: lost, wrong and dangling units, its range.
 
+use oxmq_protocol::message::topic;
+
 use crate::files;
 use crate::log::shown;
-use crate::queues::{Ranges, State};
+use crate::queues::{History, Ranges, State};
 use crate::report::{Kind, Report};
 use crate::units::{AnyUnit, QueueFiles};
 
@@ -12,6 +14,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) vouched: u64,
     /// Whether a topic of that name is set up (true where `topics.json` does not say).
     pub(crate) is_topic: &'a dyn Fn(&str) -> bool,
+    /// Whether a group has an offset in a queue of that topic (in any, for `None`). They go with the topic.
+    pub(crate) is_consumed: &'a dyn Fn(&str, Option<i32>) -> bool,
     /// Records of the log were read.
     pub(crate) full: bool,
     /// Tells whether a record of that queue begins at a position.
@@ -19,12 +23,13 @@ pub(crate) struct Judge<'a> {
 }
 
 impl State {
-    /// Judges the units, and answers the first offset and the end.
+    /// Judges the units, and answers the first offset and the end. `history` is the topic's; `None` where no queue at all
+    /// has files.
     pub(crate) fn judge(
         &self,
         judge: &Judge<'_>,
         vouched: u64,
-        any_files: bool,
+        history: Option<History>,
         report: &mut Report,
     ) -> (i64, i64) {
         let name = format!("{}/{}", self.topic, self.queue);
@@ -53,9 +58,25 @@ impl State {
                 report.add(Kind::QueueDeleted, name, None, self.records, what);
                 return (0, 0);
             }
-            if any_files {
-                self.tell_lost(&name, vouched, report);
+            let Some(history) = history else { return (self.min, seen_end) };
+            // A topic that was deleted begins at 0, and what it had stays in the log for a while.
+            if history.again_at.is_some_and(|at| self.last_at < at)
+                && !(judge.is_consumed)(&self.topic, Some(self.queue))
+            {
+                let what = format!("{} records in front of where the topic was made again", self.records);
+                report.add(Kind::QueueDeleted, name, None, self.records, what);
+                return (0, 0);
             }
+            if history.no_files
+                && self.last_at < vouched
+                && !topic::is_system(&self.topic)
+                && !(judge.is_consumed)(&self.topic, None)
+            {
+                let what = format!("{} records, and no group has an offset in the topic", self.records);
+                report.add(Kind::QueueNone, name, None, self.records, what);
+                return (0, 0);
+            }
+            self.tell_lost(&name, vouched, report);
             return (self.min, seen_end);
         };
         let ends = self.walk(files, judge, vouched, &name, report);
@@ -153,8 +174,13 @@ impl State {
                         Some(u) => {
                             report.queues.units += 1;
                             if let Some(from) = seen.zeros.take() {
-                                seen.gaps += at - from;
-                                seen.gap_at.get_or_insert(from);
+                                let gap = if self.is_cut(from, at, &u, vouched) {
+                                    &mut seen.gaps_unsure
+                                } else {
+                                    &mut seen.gaps
+                                };
+                                gap.0 += at - from;
+                                gap.1.get_or_insert(from);
                             }
                             self.one(at, &u, (begin, log_end), judge, report, &mut seen);
                             seen.end = at + 1;
@@ -166,6 +192,12 @@ impl State {
         }
         self.tell(files, vouched, name, &seen, report);
         seen.range(files)
+    }
+
+    /// Whether a start cuts the queue in front of units `from..to` that were never written, `next` being the one behind.
+    fn is_cut(&self, from: u64, to: u64, next: &AnyUnit, vouched: u64) -> bool {
+        let lost = self.lost.0.iter().any(|r| r.phy < vouched && r.from < to as i64 && (from as i64) < r.to);
+        next.unit.end() > vouched && !lost
     }
 
     fn one(
@@ -216,10 +248,11 @@ impl State {
             let kind = if at < seen.live_end { Kind::QueueUnitDangling } else { Kind::QueueAhead };
             report.add(kind, name, Some(at * files.unit_len()), seen.ahead, what);
         }
-        if seen.gaps > 0 {
-            let at = seen.gap_at.unwrap_or(0);
-            let what = format!("{} units from number {at} on", seen.gaps);
-            report.add(Kind::QueueGap, name, Some(at * files.unit_len()), seen.gaps, what);
+        for (kind, (n, at)) in [(Kind::QueueGap, seen.gaps), (Kind::QueueUnsure, seen.gaps_unsure)] {
+            if let Some(at) = at {
+                let what = format!("{n} units from number {at} on were never written");
+                report.add(kind, name, Some(at * files.unit_len()), n, what);
+            }
         }
         if let Some((at, phy)) = seen.dangling_at {
             let kind = if phy >= vouched { Kind::QueueUnsure } else { Kind::QueueUnitDangling };
@@ -237,8 +270,10 @@ impl State {
 #[derive(Default)]
 struct Walked {
     zeros: Option<u64>,
-    gaps: u64,
-    gap_at: Option<u64>,
+    /// Never written, with written ones behind, and the first of them.
+    gaps: (u64, Option<u64>),
+    /// The same where a start cuts them off.
+    gaps_unsure: (u64, Option<u64>),
     ahead: u64,
     ahead_at: Option<u64>,
     dangling: u64,

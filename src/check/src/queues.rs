@@ -68,6 +68,10 @@ pub(crate) struct State {
     pub(crate) lost: Ranges,
     /// Of records that a younger one of the same offset has followed.
     pub(crate) deleted: u64,
+    /// Where the last record of offset 0 behind others lies: the topic was deleted before it, and made again.
+    pub(crate) again_at: Option<u64>,
+    /// Where its last record lies.
+    pub(crate) last_at: u64,
     /// Offsets that no record has.
     pub(crate) skipped: u64,
     pub(crate) twice: u64,
@@ -80,6 +84,21 @@ pub(crate) struct State {
     pub(crate) min: i64,
     /// Batch queues: the unit that the next record should have.
     pub(crate) cursor: Option<u64>,
+}
+
+impl State {
+    pub(crate) fn has_files(&self) -> bool {
+        self.files.as_ref().is_some_and(|f| !f.bases.is_empty())
+    }
+}
+
+/// What a topic's queues together say of one that has records and no files.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct History {
+    /// Where the youngest queue of the topic that was made again begins.
+    pub(crate) again_at: Option<u64>,
+    /// None of the topic's queues has files.
+    pub(crate) no_files: bool,
 }
 
 /// All queues.
@@ -261,6 +280,7 @@ impl Queues {
     fn ask(&mut self, id: u32, wanted: Wanted) {
         let state = &mut self.states[id as usize];
         state.records += 1;
+        state.last_at = wanted.phy;
         state.first_ms.get_or_insert(wanted.store_ts);
         state.last_ms = Some(state.last_ms.map_or(wanted.store_ts, |t| t.max(wanted.store_ts)));
         match state.next {
@@ -270,6 +290,7 @@ impl Queues {
                 state.deleted += state.lost.count() + state.wrong.count() + state.matched.count();
                 (state.lost, state.wrong, state.matched) = Default::default();
                 state.min = 0;
+                state.again_at = Some(wanted.phy);
             }
             Some(next) if wanted.offset > next => state.skipped += (wanted.offset - next) as u64,
             Some(next) if wanted.offset < next => {
@@ -374,9 +395,12 @@ impl Queues {
         // With a queue to be made again the log is read from its first record, and every queue gets what it lacks.
         let vouched = if again { report.log.begin } else { judge.vouched };
         let total = self.states.len() as u64;
+        let histories: HashMap<_, _> =
+            self.by_name.iter().map(|(topic, ids)| (topic.clone(), self.history(ids))).collect();
         for (i, state) in self.states.iter().enumerate() {
             progress.tell(Stage::Queues, i as u64, total);
-            let (min, end) = state.judge(judge, vouched, self.any_files, report);
+            let history = histories.get(&state.topic).copied().unwrap_or_default();
+            let (min, end) = state.judge(judge, vouched, self.any_files.then_some(history), report);
             // Units that are still missing are made at the next start: a group may well be where the log's records end.
             self.ends.insert(i as u32, (min, end.max(state.next.unwrap_or(0))));
             let range = QueueRange {
@@ -398,6 +422,15 @@ impl Queues {
         }
         report.queues.topics = topics.into_values().collect();
         report.queues.topics.iter_mut().for_each(|t| t.queues.sort_by_key(|q| q.queue));
+    }
+
+    /// What the queues of a topic say of its having been deleted and made again.
+    fn history(&self, ids: &BTreeMap<i32, u32>) -> History {
+        let states = || ids.values().map(|id| &self.states[*id as usize]);
+        History {
+            again_at: states().filter_map(|s| s.again_at).max(),
+            no_files: states().all(|s| !s.damaged && !s.has_files()),
+        }
     }
 
     /// First offset and end of a queue, once they are judged.

@@ -110,6 +110,8 @@ kinds! {
         => "fillers stand for them";
     QueueDeleted "queue-deleted" Note "records of a queue that was deleted since"
         => "they go with their files of the log";
+    QueueNone "queue-none" Note "records of a topic without queues: it was deleted and made again, or its folder was removed"
+        => "the topic begins at 0. Where it was not deleted: stop the broker, remove the folder consumequeue, and all queues are made again";
     QueueUnknown "queue-unknown" Note "a folder that is no queue's"
         => "left alone";
     QueueUnreadable "queue-unreadable" Lasting "a queue file cannot be read"

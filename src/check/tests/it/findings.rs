@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use oxmq_base::clock::ManualClock;
 use oxmq_check::{Kind, Options, Progress, Severity, check};
 use oxmq_store::format::checkpoint::{Checkpoint, LEN};
+use oxmq_store::{Store, open};
 
 use crate::folder::*;
 
@@ -128,6 +131,93 @@ fn of_queues() {
         std::fs::write(root.join("config/topics.json"), topics).unwrap();
     };
     finds(Clean, deleted, &[], 0);
+}
+
+/// What a check of a folder says when topic A was deleted and made again, and `more` was done: kinds, by queue.
+fn after_deletion(more: impl Fn(&Store), offsets: &str) -> Vec<(&'static str, String)> {
+    let dir = quick_dir();
+    make(dir.path(), Stop::Clean);
+    let store = open(store_options(dir.path()), Arc::new(ManualClock::new(T0 + 5_000)))
+        .unwrap()
+        .with_batch_topics(vec!["B".to_owned()])
+        .recover()
+        .unwrap();
+    store.delete_topic("A").unwrap();
+    more(&store);
+    store.shutdown().unwrap();
+    drop(store);
+    let text = format!("{{\"offsetTable\":{{{offsets}}}}}");
+    std::fs::write(dir.path().join("config/consumerOffset.json"), text).unwrap();
+    let report = report(dir.path());
+    let worst = report.findings.iter().any(|f| f.severity > Severity::Note);
+    assert_eq!(report.exit, if worst { 2 } else { 0 });
+    let queues = report.findings.into_iter().filter(|f| f.kind.starts_with("queue"));
+    queues.map(|f| (f.kind, f.path)).collect()
+}
+
+/// A topic that is deleted and made again begins at 0, and its old records stay in the log: no unit of them is lost.
+#[test]
+fn a_topic_that_is_made_again_has_lost_nothing() {
+    let path = |queue: i32| format!("A/{queue}");
+    let one_queue = |store: &Store| {
+        let queue = store.queue("A", 0);
+        for _ in 0..3 {
+            store.append(&queue, &draft(&queue, b"again", b"")).unwrap();
+        }
+    };
+    let deleted = [("queue-deleted", path(0)), ("queue-deleted", path(1))];
+    assert_eq!(after_deletion(one_queue, ""), deleted);
+    assert_eq!(after_deletion(one_queue, "\"A@g\":{0:2}"), deleted);
+    // Nothing was sent to it yet.
+    let none = [("queue-none", path(0)), ("queue-none", path(1))];
+    assert_eq!(after_deletion(|_| {}, ""), none);
+    assert_eq!(after_deletion(|_| {}, "\"A@g\":{0:0},\"C@g\":{0:9}"), none);
+    // A deletion takes the groups' offsets with it: here is one of before.
+    let lost = [("queue-units-lost", path(0)), ("queue-units-lost", path(1))];
+    assert_eq!(after_deletion(|_| {}, "\"A@g\":{1:3}"), lost);
+    let (deleted, lost) = (("queue-deleted", path(0)), ("queue-units-lost", path(1)));
+    assert_eq!(after_deletion(one_queue, "\"A@g\":{1:3}"), [lost, deleted]);
+}
+
+/// What was never written of a queue behind the checkpoint is made again with all behind it: the start that follows does.
+#[test]
+fn a_gap_behind_the_checkpoint_is_repaired() {
+    // Units up to number 10 are vouched for.
+    let at = |number: usize| {
+        move |root: &Path| {
+            let unit = &read(root, QUEUE)[number * 20..];
+            let phy = i64::from_be_bytes(*unit.first_chunk().unwrap());
+            set_checkpoint(root, |c| (c.own, c.logics_phy, c.physic_ts, c.logics_ts) = (None, phy, 0, 0));
+        }
+    };
+    let gap = |number: usize, vouched: usize| {
+        move |root: &Path| {
+            at(vouched)(root);
+            write(root, QUEUE, number as u64 * 20, &[0; 20]);
+        }
+    };
+    let found = |number, vouched| {
+        let dir = quick_dir();
+        make(dir.path(), Stop::Killed);
+        gap(number, vouched)(dir.path());
+        let kinds = report(dir.path()).findings.into_iter();
+        kinds.filter(|f| f.path == "A/0" || f.path.contains("/A/0")).map(|f| f.kind).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(found(12, 10), ["queue-short", "queue-unsure"].into());
+    assert_eq!(found(9, 10), ["queue-gap", "queue-units-lost"].into());
+    let dir = quick_dir();
+    make(dir.path(), Stop::Killed);
+    let before = std::fs::read(dir.path().join(QUEUE)).unwrap();
+    gap(12, 10)(dir.path());
+    assert_eq!(report(dir.path()).exit, 1);
+    let store = open(store_options(dir.path()), Arc::new(ManualClock::new(T0 + 5_000)))
+        .unwrap()
+        .with_batch_topics(vec!["B".to_owned()])
+        .recover()
+        .unwrap();
+    store.shutdown().unwrap();
+    assert_eq!(std::fs::read(dir.path().join(QUEUE)).unwrap(), before);
+    assert_eq!(report(dir.path()).exit, 0);
 }
 
 #[test]
