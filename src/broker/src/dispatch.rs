@@ -8,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use oxmq_protocol::code::{RequestCode as RC, ResponseCode};
+use oxmq_protocol::code::RequestCode as RC;
 use oxmq_protocol::ext::{ExtFields, FieldError};
 use oxmq_protocol::frame::{FrameParts, HeaderView};
 use oxmq_protocol::json;
@@ -16,6 +16,8 @@ use oxmq_remoting::{Conn, Outbox, OwnedFrame};
 use serde::de::DeserializeOwned;
 
 use crate::Broker;
+use crate::flow;
+use crate::lanes::Turn;
 use crate::processors as p;
 use crate::reply::{Answer, Reply, send_late};
 
@@ -225,48 +227,59 @@ fn again(call: &Call<'_>) -> Vec<u8> {
         Some(Handler::Quick(handle)) => handle(call),
         _ => None,
     };
-    let (Ok(reply) | Err(reply)) = answer.unwrap_or_else(|| Err(busy()));
+    let (Ok(reply) | Err(reply)) = answer.unwrap_or_else(|| Err(flow::full(Lane::Disk)));
     reply.frame(call.broker.serialize, call.head.opaque)
 }
 
 /// Runs a processor on one of the pools with a copy of its request, or says that the pool is full.
 fn elsewhere(call: &Call<'_>, handle: fn(&Call<'_>) -> Answer, lane: Lane) -> Result<(), Reply> {
     let pool = if lane == Lane::Disk { &call.broker.lanes.disk } else { &call.broker.lanes.admin };
-    let request = Copied::of(call, lane);
-    let taken = pool.run(call.body.len(), move || {
+    let (request, limit) =
+        (Copied::of(call, lane), flow::limit_ms(call.broker, call.head.request_code(), lane));
+    let taken = pool.run(call.body.len(), limit, move |turn| {
         request.serve(|call| {
-            let (Ok(reply) | Err(reply)) = handle(call);
+            let refused = late(call, turn).map(Err);
+            let (Ok(reply) | Err(reply)) = refused.unwrap_or_else(|| handle(call));
             reply.frame(call.broker.serialize, call.head.opaque)
         });
     });
-    if taken { Ok(()) } else { Err(busy()) }
+    if taken { Ok(()) } else { Err(flow::full(lane)) }
 }
 
 /// Runs a processor once more, with a copy of its request, where topics are made.
 pub fn create(call: &Call<'_>, handle: fn(&Call<'_>, &mut Outbox)) -> Result<(), Reply> {
     let request = Copied::of(call, Lane::Create);
-    let taken = call.broker.lanes.create.run(call.body.len(), move || {
+    let limit = flow::limit_ms(call.broker, call.head.request_code(), Lane::Create);
+    let taken = call.broker.lanes.create.run(call.body.len(), limit, move |turn| {
         request.serve(|call| {
+            if let Some(refused) = late(call, turn) {
+                return refused.frame(call.broker.serialize, call.head.opaque);
+            }
             let mut out = Outbox::new();
             handle(call, &mut out);
             std::mem::take(out.buf())
         });
     });
-    if taken { Ok(()) } else { Err(busy()) }
+    if taken { Ok(()) } else { Err(flow::full(Lane::Create)) }
 }
 
 /// Does the rest of a request on the Disk lane, with a copy of it; `answer` gives a frame, or nothing where that is sent
 /// otherwise.
 pub fn on_disk_lane(call: &Call<'_>, answer: fn(&Call<'_>) -> Vec<u8>) -> Result<(), Reply> {
     let request = Copied::of(call, Lane::Disk);
-    let taken = call.broker.lanes.disk.run(call.body.len(), move || request.serve(answer));
-    if taken { Ok(()) } else { Err(busy()) }
+    let limit = flow::limit_ms(call.broker, call.head.request_code(), Lane::Disk);
+    let taken = call.broker.lanes.disk.run(call.body.len(), limit, move |turn| {
+        request.serve(|call| match late(call, turn) {
+            Some(refused) => refused.frame(call.broker.serialize, call.head.opaque),
+            None => answer(call),
+        });
+    });
+    if taken { Ok(()) } else { Err(flow::full(Lane::Disk)) }
 }
 
-/// The answer when too much waits.
-pub fn busy() -> Reply {
-    let remark = "[OVERLOAD]system busy, start flow control for a while";
-    Reply::because(ResponseCode::SYSTEM_BUSY, remark)
+/// The refusal of a request that has waited too long in its lane.
+fn late(call: &Call<'_>, turn: Turn) -> Option<Reply> {
+    flow::refusal(call.broker, call.head.request_code(), call.lane, turn)
 }
 
 /// A request that outlives its turn.

@@ -5,6 +5,7 @@ mod deliver;
 pub mod dispatch;
 pub mod driven;
 pub mod figures;
+pub mod flow;
 mod front;
 pub mod lanes;
 mod notify;

@@ -18,7 +18,8 @@ use oxmq_remoting::{CallError, Conn, OwnedFrame};
 use tokio::task::JoinSet;
 
 use crate::Broker;
-use crate::dispatch::{self, Call};
+use crate::dispatch::Call;
+use crate::flow;
 use crate::reply::{Reply, send_late};
 use crate::services::client::Client;
 
@@ -48,7 +49,7 @@ fn run(
             send_late(&conn, frame);
         }
     });
-    if taken { Ok(()) } else { Err(dispatch::busy()) }
+    if taken { Ok(()) } else { Err(flow::overload("requests on their way to clients")) }
 }
 
 /// A request to a client, in JSON: every client reads it, whatever it writes.

@@ -145,7 +145,7 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
         levels,
         store,
         topics,
-        Lanes::new(tokio::runtime::Handle::current()),
+        Lanes::new(tokio::runtime::Handle::current(), &clock),
     )?);
     broker.store.set_listener(Arc::new(Growth(Arc::downgrade(&broker))));
     let timer = open_timer(&broker).await?.map(timer::Delivery::start).transpose()?;
@@ -173,12 +173,13 @@ impl Running {
     /// the log. What could not be written is logged; the store then keeps its `abort` file, and the next start recovers.
     pub async fn stop(self) {
         let Running { broker, server, delivery, checking, timer, stop, tasks } = self;
-        // Held pulls are dropped with their connections: clients pull elsewhere, or here again.
         let _ = stop.send(true);
         for task in tasks {
             let _ = task.await;
         }
-        server.stop(STOP_GRACE).await;
+        // Held pulls are answered, with nothing: clients before 5 do not notice the end of a connection that they wait on, and
+        // would wait on for 30 s.
+        server.stop_after(STOP_GRACE, || broker.waiting.expire(u64::MAX)).await;
         let stopped = tokio::task::spawn_blocking(move || {
             delivery.stop();
             checking.stop();
@@ -211,7 +212,7 @@ pub(crate) fn still(settings: Settings, clock: SharedClock) -> Result<Arc<Broker
     let mut options = store_options(&settings, &levels);
     options.background = false;
     let (store, topics) = recover_store(&settings, options, Arc::clone(&clock))?;
-    let lanes = Lanes::at_once();
+    let lanes = Lanes::at_once(&clock);
     let broker =
         assemble(settings, SerializeType::Json, None, clock, identity, levels, store, topics, lanes)?;
     let broker = Arc::new(broker);

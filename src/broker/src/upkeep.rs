@@ -57,7 +57,9 @@ fn every(period: Duration) -> tokio::time::Interval {
 async fn holds(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = every(HOLD_TICK);
     while tick(&mut ticks, &mut stopped).await {
-        broker.waiting.expire(broker.clock.mono_ms());
+        let now = broker.clock.mono_ms();
+        broker.waiting.expire(now);
+        broker.lanes.expire(now);
     }
 }
 

@@ -180,10 +180,17 @@ impl Server {
     /// Stops accepting, lets connections finish what they serve and write it, closes them; those that take longer than
     /// `grace` are cut. Returns when the last connection has ended.
     pub async fn stop(self, grace: Duration) {
+        self.stop_after(grace, || {}).await;
+    }
+
+    /// As [`Server::stop`]; `last` is run when no connection comes any more and before any is told to end, so that what it posts is
+    /// still served and written.
+    pub async fn stop_after(self, grace: Duration, last: impl FnOnce()) {
         let _ = self.stop.send(true);
         for task in self.tasks {
             let _ = task.await;
         }
+        last();
         self.registry.stop(grace).await;
     }
 }

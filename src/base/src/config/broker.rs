@@ -102,21 +102,21 @@ config! {
         /// That many bytes.
         consumer_fallbehind_threshold: i64 = 17_179_869_184, key "consumerFallbehindThreshold", reload, later "suspension of slow groups";
         /// Answer SYSTEM_BUSY to a request that waited longer than the waitTimeMillsIn… of its kind.
-        broker_fast_failure_enable: bool = true, key "brokerFastFailureEnable", reload, moot "requests wait in no queue: overload is judged by bytes in flight";
+        broker_fast_failure_enable: bool = true, key "brokerFastFailureEnable", reload;
         /// Longest wait of a send before it is answered SYSTEM_BUSY, in ms.
-        wait_time_mills_in_send_queue: i64 = 200, key "waitTimeMillsInSendQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
+        wait_time_mills_in_send_queue: i64 = 200, key "waitTimeMillsInSendQueue", reload, in 0..=2147483647;
         /// Longest wait of a pull, in ms.
-        wait_time_mills_in_pull_queue: i64 = 5000, key "waitTimeMillsInPullQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
+        wait_time_mills_in_pull_queue: i64 = 5000, key "waitTimeMillsInPullQueue", reload, in 0..=2147483647;
         /// Longest wait of a lite pull, in ms.
-        wait_time_mills_in_lite_pull_queue: i64 = 5000, key "waitTimeMillsInLitePullQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
+        wait_time_mills_in_lite_pull_queue: i64 = 5000, key "waitTimeMillsInLitePullQueue", reload, in 0..=2147483647;
         /// Longest wait of a heartbeat, in ms.
         wait_time_mills_in_heartbeat_queue: i64 = 31_000, key "waitTimeMillsInHeartbeatQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of the end of a transaction, in ms.
-        wait_time_mills_in_transaction_queue: i64 = 3000, key "waitTimeMillsInTransactionQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
+        wait_time_mills_in_transaction_queue: i64 = 3000, key "waitTimeMillsInTransactionQueue", reload, in 0..=2147483647;
         /// Longest wait of an acknowledgement, in ms.
         wait_time_mills_in_ack_queue: i64 = 3000, key "waitTimeMillsInAckQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
         /// Longest wait of an administrator's request, in ms.
-        wait_time_mills_in_admin_broker_queue: i64 = 5000, key "waitTimeMillsInAdminBrokerQueue", reload, in 0..=2147483647, moot "requests wait in no queue: overload is judged by bytes in flight";
+        wait_time_mills_in_admin_broker_queue: i64 = 5000, key "waitTimeMillsInAdminBrokerQueue", reload, in 0..=2147483647;
         /// Refuse sends until this time (ms since 1970).
         start_accept_send_request_time_stamp: i64 = 0, key "startAcceptSendRequestTimeStamp", reload;
         /// Open a store folder in which Apache's broker has left timers or POP checkpoints, and leave them

@@ -19,9 +19,10 @@ use oxmq_store::{PullLimits, PullOutcome, PullStatus, Queue};
 use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
+use crate::flow;
 use crate::processors::filtering::{self, Rule};
 use crate::processors::static_topic;
-use crate::reply::{FAQ, Reply};
+use crate::reply::{FAQ, Reply, send_late};
 use crate::services::groups::{self, SharedGroup};
 use crate::services::hold::{Ready, Token, Want};
 use crate::services::subscription::{SharedSubscription, Subscription};
@@ -506,9 +507,18 @@ fn write_header(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome, out: &m
 /// The records may have to come from the disk: read them where waiting holds up nobody, into a frame of their own.
 fn run_cold(broker: &Arc<Broker>, wanted: Wanted, resumed: Option<Option<u64>>, out: &mut Outbox) {
     let (task_broker, task_wanted) = (Arc::clone(broker), wanted.clone());
-    let taken = broker.lanes.disk.run(0, move || cold(&task_broker, task_wanted, resumed));
+    let limit = flow::limit_ms(broker, RequestCode::PULL_MESSAGE, Lane::Disk);
+    let taken = broker.lanes.disk.run(0, limit, move |turn| {
+        match flow::refusal(&task_broker, RequestCode::PULL_MESSAGE, Lane::Disk, turn) {
+            Some(refused) if !task_wanted.oneway => {
+                send_late(&task_wanted.conn, refused.frame(task_broker.serialize, task_wanted.opaque));
+            }
+            Some(_) => {}
+            None => cold(&task_broker, task_wanted, resumed),
+        }
+    });
     if !taken && !wanted.oneway {
-        out.push_frame(dispatch::busy().frame(broker.serialize, wanted.opaque));
+        out.push_frame(flow::full(Lane::Disk).frame(broker.serialize, wanted.opaque));
     }
 }
 

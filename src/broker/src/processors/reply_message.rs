@@ -21,6 +21,7 @@ use oxmq_store::{Draft, TagsCode};
 use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::{self, Call};
+use crate::flow;
 use crate::processors::outgoing;
 use crate::processors::send::{self, NotSent};
 use crate::reply::{Reply, send_late};
@@ -68,7 +69,11 @@ fn relay(call: &Call<'_>, settings: &Settings) -> Result<(), NotSent> {
     let asker =
         Asker { conn: Arc::clone(call.conn), opaque: call.head.opaque, oneway: call.head.is_oneway() };
     let task = answer(Arc::clone(broker), asker, queue_id, push, keep);
-    if broker.lanes.replies.run(bytes, task) { Ok(()) } else { Err(dispatch::busy().into()) }
+    if broker.lanes.replies.run(bytes, task) {
+        Ok(())
+    } else {
+        Err(flow::overload("replies that wait for who asked").into())
+    }
 }
 
 /// Who sent the reply, and is to hear what became of it.

@@ -8,6 +8,7 @@ mod clients;
 mod consume;
 mod extremes;
 mod filter;
+mod flow;
 mod folders;
 mod produce;
 mod query;

@@ -175,7 +175,7 @@ async fn making_a_topic_holds_nobody_up() {
     broker.send("TA", 0, &[], "there").await;
     let (go, wait) = std::sync::mpsc::channel::<()>();
     // Stands for a slow disk.
-    assert!(broker.running.broker().lanes.create.run(0, move || {
+    assert!(broker.running.broker().lanes.create.run(0, None, move |_| {
         let _ = wait.recv();
     }));
     let (made, _) = tokio::join!(broker.send("TNEW", 0, &[], "new"), async {

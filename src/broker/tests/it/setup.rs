@@ -36,6 +36,8 @@ pub fn settings(folder: &Path) -> BrokerSettings {
         ("bindAddress", "127.0.0.1"),
         ("listenPort", "0"),
         ("mappedFileSizeCommitLog", "4194304"),
+        // A busy machine makes topics slowly, which only the tests of flow control are about.
+        ("waitTimeMillsInSendQueue", "31000"),
         ("storePathRootDir", folder.to_str().unwrap()),
     ] {
         assert!(settings.set(key, value).unwrap().is_some(), "{key}");

@@ -57,11 +57,11 @@ public final class ServerProcess {
             conf.put("storePathRootDir", dir.resolve("store").toString());
             conf.put("storePathCommitLog", dir.resolve("store/commitlog").toString());
             conf.put("mappedFileSizeCommitLog", String.valueOf(64 << 20));
+            // A small busy machine otherwise answers "system busy" at moments, which no test here is about.
+            for (String queue : List.of("Send", "Heartbeat", "Transaction", "Ack")) {
+                conf.put("waitTimeMillsIn" + queue + "Queue", "31000");
+            }
             if (target == Env.Target.APACHE) {
-                // A small busy machine otherwise answers "system busy" at moments, which no test here is about.
-                for (String queue : List.of("Send", "Heartbeat", "Transaction", "Ack")) {
-                    conf.put("waitTimeMillsIn" + queue + "Queue", "31000");
-                }
                 conf.put("osPageCacheBusyTimeOutMills", "5000");
             }
         } else {
