@@ -62,9 +62,9 @@ fn slot_of(props: &[u8], now: i64, max_ms: i64, precision: i64) -> Option<TimerP
     );
     let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<i64>().ok();
     let deliver = match (sec, ms, at) {
-        // Java's arithmetic goes around; such a delay is one of the past there, and refused or delivered at once.
-        (Some(sec), ..) => now.wrapping_add(number(sec)?.wrapping_mul(1000)),
-        (None, Some(ms), _) => now.wrapping_add(number(ms)?),
+        // A delay that no time can hold is refused. In 5.5.0 it went around and came at once (Apache #10872).
+        (Some(sec), ..) => now.checked_add(number(sec)?.checked_mul(1000)?)?,
+        (None, Some(ms), _) => now.checked_add(number(ms)?)?,
         (None, None, Some(at)) => number(at)?,
         (None, None, None) => return None,
     };
@@ -110,13 +110,15 @@ mod tests {
             ("TIMER_DELAY_SEC\u{1}101\u{2}", None),
             ("TIMER_DELAY_MS\u{1}100001\u{2}", None),
             ("TIMER_DELAY_MS\u{1}1x\u{2}", None),
-            ("TIMER_DELAY_SEC\u{1}9223372036854775807\u{2}", Some(TimerPlace::Wheel(9_000))),
+            ("TIMER_DELAY_SEC\u{1}9223372036854775807\u{2}", None),
+            ("TIMER_DELAY_SEC\u{1}9223372036854775\u{2}", None),
+            ("TIMER_DELAY_MS\u{1}9223372036854775807\u{2}", None),
+            ("TIMER_DELAY_SEC\u{1}-1\u{2}", Some(TimerPlace::AtOnce)),
+            ("TIMER_DELAY_MS\u{1}-9223372036854775808\u{2}", Some(TimerPlace::AtOnce)),
             ("TIMER_DELIVER_MS\u{1}9223372036854775807\u{2}", None),
             ("TIMER_DEL_UNIQKEY\u{1}k\u{2}TIMER_DELIVER_MS\u{1}10500\u{2}", None),
             ("TIMER_DEL_UNIQKEY\u{1}k\u{2}TIMER_DELIVER_MS\u{1}10501\u{2}", Some(TimerPlace::Wheel(10_000))),
         ] {
-            // −1000 after the multiplication: 9.5 s, which is over.
-            let slot = if props.contains("SEC\u{1}9223") { Some(TimerPlace::AtOnce) } else { slot };
             assert_eq!(slot_of(props.as_bytes(), 10_500, 100_000, 1000), slot, "{props}");
         }
     }

@@ -94,6 +94,8 @@ async fn times_that_cannot_be_are_refused_as_by_apache() {
         [("TIMER_DELAY_MS", "101000")],
         [("TIMER_DELIVER_MS", "99999999999999")],
         [("TIMER_DELAY_MS", "x")],
+        [("TIMER_DELAY_SEC", "9223372036854775807")],
+        [("TIMER_DELAY_MS", "9223372036854775807")],
     ] {
         let refused = broker.send("TA", 0, &props, "x").await;
         assert_eq!((refused.code, &*refused.remark), (Code::MESSAGE_ILLEGAL, illegal), "{props:?}");
@@ -178,4 +180,65 @@ async fn recalled_messages_do_not_come() {
     assert_eq!(set.code, Code::SUCCESS);
     let refused = broker.recall("TA", &handle).await;
     assert_eq!((refused.code.0, &*refused.remark), (16, "recall failed, operation is forbidden"));
+}
+
+/// Further away than the wheel goes, which is four slots here.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_window_goes_around() {
+    let broker = Fixture::start_with(|s| {
+        s.set("timerRollWindowSlot", "4").unwrap();
+        s.set("recallMessageEnable", "true").unwrap();
+    })
+    .await;
+    let due = now_ms() + 9_000;
+    let at = due.to_string();
+    let sent = broker.send("TA", 1, &[("TIMER_DELIVER_MS", &at), ("UNIQ_KEY", "gone")], "gone").await;
+    broker.send("TA", 1, &[("TIMER_DELIVER_MS", &at), ("UNIQ_KEY", "kept")], "kept").await;
+    let waiting = async || {
+        let metrics = broker.ask(RequestCode::GET_TIMER_METRICS, &[], b"").await;
+        String::from_utf8(metrics.body().to_vec()).unwrap()
+    };
+    let mut text = waiting().await;
+    for _ in 0..100 {
+        if text.contains("\"TA\":{\"count\":2,") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        text = waiting().await;
+    }
+    assert!(text.contains("\"TA\":{\"count\":2,"), "{text}");
+    // What cancels goes around as well.
+    let recalled = broker.recall("TA", &sent.field("recallHandle").unwrap()).await;
+    assert_eq!(recalled.code, Code::SUCCESS, "{}", recalled.remark);
+    let seen = broker.await_messages("TA", 1, 1).await;
+    let came = now_ms();
+    assert_eq!(seen.iter().map(|m| &*m.body).collect::<Vec<_>>(), ["kept"]);
+    assert!(came >= due, "early by {}", due - came);
+    let times: i32 = seen[0].prop("TIMER_ROLL_TIMES").unwrap().parse().unwrap();
+    assert!(times >= 2, "{times}");
+    broker.stop().await;
+}
+
+/// Two messages may have one key where their topics differ.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recall_may_name_the_topic_as_well() {
+    for (with_topic, kept) in [("true", 1), ("false", 0)] {
+        let broker = Fixture::start_with(|s| {
+            s.set("recallMessageEnable", "true").unwrap();
+            s.set("appendTopicForTimerDeleteKey", with_topic).unwrap();
+        })
+        .await;
+        let at = (now_ms() + 3_000).to_string();
+        let props = [("TIMER_DELIVER_MS", &*at), ("UNIQ_KEY", "same")];
+        let sent = broker.send("TA", 0, &props, "a").await;
+        broker.send("TB", 0, &props, "b").await;
+        broker.send("TB", 0, &[("TIMER_DELIVER_MS", &at), ("UNIQ_KEY", "other")], "last").await;
+        let recalled = broker.recall("TA", &sent.field("recallHandle").unwrap()).await;
+        assert_eq!(recalled.code, Code::SUCCESS, "{}", recalled.remark);
+        let seen = broker.await_messages("TB", 0, kept + 1).await;
+        let bodies: Vec<&str> = seen.iter().map(|m| &*m.body).collect();
+        assert_eq!(bodies, ["b", "last"][1 - kept..], "{with_topic}");
+        assert_eq!(broker.pull("TA", 0, 0).await.code, Code::PULL_NOT_FOUND, "{with_topic}");
+        broker.stop().await;
+    }
 }
