@@ -104,7 +104,7 @@ impl Timer {
 
     fn recover(&mut self, now_ms: i64, host: &mut dyn TimerHost) -> Result<(), TimerError> {
         let flushed = self.saved.check.log_flushed.max(0) as u64;
-        let begin = self.log.base_of(flushed.saturating_sub(self.options.log_file_bytes));
+        let mut begin = self.log.base_of(flushed.saturating_sub(self.options.log_file_bytes));
         let (log_end, _) = host.log_ends();
         let mut last = None;
         // Where this broker wrote the checkpoint: what came into the wheel since then is not done, whatever its time is; it
@@ -112,22 +112,29 @@ impl Timer {
         let ours = self.saved.delivered_from.is_some();
         let mut earliest = self.floor(now_ms);
         let precision = self.options.precision_ms;
-        let end = self.log.scan(begin, &mut |at, unit| {
-            let mut there = unit.phy >= 0
-                && unit.size > 0
-                && unit.phy.saturating_add(i64::from(unit.size)) <= log_end as i64;
-            if at >= flushed {
-                // Half a unit may look like one.
-                there = there && host.offset_at(unit.phy as u64, unit.size as u32).is_some();
-                if there && ours {
-                    earliest = earliest.min(unit.due_ms().div_euclid(precision) * precision);
+        let end = loop {
+            let end = self.log.scan(begin, &mut |at, unit| {
+                let mut there = unit.phy >= 0
+                    && unit.size > 0
+                    && unit.phy.saturating_add(i64::from(unit.size)) <= log_end as i64;
+                if at >= flushed {
+                    // Half a unit may look like one.
+                    there = there && host.offset_at(unit.phy as u64, unit.size as u32).is_some();
+                    if there && ours {
+                        earliest = earliest.min(unit.due_ms().div_euclid(precision) * precision);
+                    }
                 }
+                if there {
+                    last = Some(*unit);
+                }
+                there
+            })?;
+            // Not one unit of the files: the CommitLog was cut further back (Apache #10668).
+            if end > begin || begin <= self.log.start() {
+                break end;
             }
-            if there {
-                last = Some(*unit);
-            }
-            there
-        })?;
+            begin = self.log.base_of(begin - 1);
+        };
         self.log.cut(end)?;
         if earliest < self.read_ms && self.marks.len() < MARKS_MAX {
             self.marks.push(Mark { before_ms: self.read_ms, below: flushed.min(end) });

@@ -411,3 +411,40 @@ fn a_checkpoint_says_that_it_waits_for_the_log() {
     timer.checkpoint(world.now_ms, &mut world).unwrap();
     assert_eq!((timer.waits_for_log(), timer.figures().check().queue_offset), (false, 1));
 }
+
+/// Apache #10668: the CommitLog was cut below what the timer's files count, and other messages took the place.
+#[test]
+fn units_of_a_commit_log_that_was_cut_lead_to_nothing() {
+    for keep in 0..=30 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World { now_ms: START_MS, ..World::default() };
+        let mut timer = open(dir.path(), &mut world);
+        for id in 0..30 {
+            let slot_ms = START_MS + 5_000 + id as i64 % 4 * 1_000;
+            world.append(Entry::Timer { id, slot_ms, cancels: None, rolls: 0 });
+        }
+        settle(&mut timer, &mut world);
+        world.flushed = world.log.len();
+        timer.close(world.now_ms, &mut world).unwrap();
+        drop(timer);
+        world.lose(keep);
+        let mut timer = open(dir.path(), &mut world);
+        let others = 100..140;
+        for id in others.clone() {
+            // Early is what the world does not let pass.
+            world.append(Entry::Timer { id, slot_ms: START_MS + 15_000, cancels: None, rolls: 0 });
+        }
+        for _ in 0..18 {
+            settle(&mut timer, &mut world);
+            world.now_ms += 1_000;
+        }
+        let all: Vec<u64> = (0..keep as u64).chain(others).collect();
+        assert_eq!(world.delivered.keys().copied().collect::<Vec<_>>(), all, "cut to {keep}");
+        assert!(
+            world.delivered.values().all(|times| times.len() == 1),
+            "cut to {keep}: {:?}",
+            world.delivered
+        );
+        assert_eq!(timer.figures.pending(), 0, "cut to {keep}");
+    }
+}
