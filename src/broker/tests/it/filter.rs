@@ -64,6 +64,26 @@ async fn clients_are_told_what_is_wrong() {
         assert_eq!(answer.code.0, code, "{kind} {expression}");
         assert!(answer.remark.starts_with(remark), "{kind} {expression}: {}", answer.remark);
     }
+    for (expression, remark) in [
+        (format!("{}a = 1{}", "(".repeat(100), ")".repeat(100)), "the expression nests deeper than 100"),
+        (format!("a IN ('{}')", "x".repeat(65_536)), "the expression has 65545 bytes, more than 65536"),
+        (
+            (0..257).map(|i| format!("p{i} = 1")).collect::<Vec<_>>().join(" OR "),
+            "the expression names more than 256 properties",
+        ),
+    ] {
+        let subscription =
+            format!(r#"{{"topic":"TA","subString":"{expression}","expressionType":"SQL92","subVersion":1}}"#);
+        let answer = broker.ask(RequestCode::CHECK_CLIENT_CONFIG, &[], check(&subscription).as_bytes()).await;
+        assert_eq!((answer.code, &*answer.remark), (Code::SUBSCRIPTION_PARSE_FAILED, remark));
+    }
+    broker.ask(RequestCode::UPDATE_BROKER_CONFIG, &[], b"enablePropertyFilter=false").await;
+    let subscription = r#"{"topic":"TA","subString":"a > 5","expressionType":"SQL92","subVersion":1}"#;
+    let answer = broker.ask(RequestCode::CHECK_CLIENT_CONFIG, &[], check(subscription).as_bytes()).await;
+    assert_eq!(
+        (answer.code.0, &*answer.remark),
+        (1, "The broker does not support consumer to filter message by SQL92")
+    );
 }
 
 /// Each row: fields of the pull; code, what comes, where it goes on.

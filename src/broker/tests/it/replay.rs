@@ -464,7 +464,12 @@ async fn clients_say_where_they_are() {
     let mut one = Member::join(&broker, "a", Manner::Twice, 513).await;
     let _two = Member::join(&broker, "bb", Manner::Twice, 513).await;
     let _dies = Member::join(&broker, "dies", Manner::Dies, 513).await;
+    let _silent = Member::join(&broker, "silent", Manner::Never, 513).await;
+    let began = std::time::Instant::now();
     let all: ConsumerStatus = ask(&[]).await.json().unwrap();
+    // Who says nothing is waited for.
+    let waited = began.elapsed();
+    assert!((5..10).contains(&waited.as_secs()), "{waited:?}");
     let queue = |id| [(MessageQueue::new("TA", "b-a", id), 5)].into();
     assert_eq!(all.consumer_table, [("a".to_owned(), queue(1)), ("bb".to_owned(), queue(2))].into());
     assert!(all.message_queue_table.is_empty());

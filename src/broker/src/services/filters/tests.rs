@@ -43,12 +43,16 @@ fn lives_as_apache_has_it() {
     // Newer and no expression: gone, so that the client hears of it.
     filters.register("g", &[sub("T", "a =", 8), sub("U", "b = 1", 5)]);
     assert_eq!(shown(&filters, "T"), None);
-    // All members gone, and a day.
+    // All members gone, and a day, which begins when the last one leaves.
+    let day = 24 * 3_600_000;
+    clock.advance_ms(7);
     filters.emptied(&["g".into(), "other".into()]);
-    assert_eq!(shown(&filters, "U"), says("b = 1", 5, 1_000));
-    filters.clean(1);
+    assert_eq!(shown(&filters, "U"), says("b = 1", 5, 1_007));
+    clock.advance_ms(day as u64 - 1);
+    filters.clean(day);
     assert!(filters.get("U", "g").is_some());
-    filters.clean(0);
+    clock.advance_ms(1);
+    filters.clean(day);
     assert_eq!((shown(&filters, "U"), filters.tables.read().weight), (None, 0));
 }
 
