@@ -1,6 +1,7 @@
 package oxmq.compat.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -19,6 +20,7 @@ import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.junit.jupiter.api.AfterEach;
@@ -181,6 +183,43 @@ class KillTest extends ClientTest {
             own.broker().start();
         }
         received.await(texts, AFTER_RESTART);
+    }
+
+    /** Messages with a time of their own: none is lost, none early, and none comes twice. */
+    @Test
+    @Timeout(240)
+    void timerMessagesSurviveKills() throws Exception {
+        Received received = new Received();
+        consumer(Env.unique("cg"), topic, "*", received.listener());
+        DefaultMQProducer producer = producer();
+        Map<String, Long> due = new HashMap<>();
+        for (int i = 0; i < 300; i++) {
+            Message message = message(topic, "timer-" + i);
+            long at = System.currentTimeMillis() + 3_000 + i * 50;
+            MessageAccessor.putProperty(message, "TIMER_DELIVER_MS", String.valueOf(at));
+            assertEquals(SendStatus.SEND_OK, producer.send(message).getSendStatus());
+            due.put("timer-" + i, at);
+        }
+        // Once before anything is due, three times while it is delivered.
+        for (int wanted : new int[] {0, 1, 80, 160}) {
+            Env.await(wanted + " delivered", AFTER_RESTART, () -> received.texts().size() >= wanted);
+            own.broker().kill();
+            own.broker().start();
+        }
+        received.await(due.keySet(), AFTER_RESTART);
+        // What came twice came before this one.
+        Message last = message(topic, "last");
+        MessageAccessor.putProperty(last, "TIMER_DELAY_MS", "1500");
+        producer.send(last);
+        received.await(Set.of("last"), AFTER_RESTART);
+        Map<String, List<String>> stored = readAll();
+        due.forEach((text, at) -> {
+            long came = received.first(text).getStoreTimestamp();
+            // A time on a whole second belongs to the second before it, on Apache's.
+            assertTrue(came >= at - (Env.apache() ? 1_000 : 0), text + " came " + (at - came) + " ms early");
+            // Apache's notes once a second how far it is.
+            assertTrue(stored.get(text).size() == 1 || Env.apache(), text + " is at " + stored.get(text));
+        });
     }
 
     @Test
