@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Keeps RESULTS.md: every class of Apache's suite, on Apache's servers and on OxMQ.
+"""Keeps RESULTS.md, and the table of the README: every class of Apache's suite, on Apache's servers and on OxMQ.
 
     tools/table.py                     writes RESULTS.md from tools/apache-5.5.0.csv and tools/oxmq.csv
     tools/table.py OUT_DIR...          takes runs on OxMQ (folders given to --out) into tools/oxmq.csv first
@@ -28,6 +28,14 @@ REASONS = [
     ("client.producer.transaction.", "transactions are not served yet"),
     ("recall.", "consumes by POP, which is not served yet; our own test: `TimerTest` of `compat-tests/clients`"),
 ]
+# What of the suite asks no server: it is run on neither.
+SERVERLESS = [
+    ("autoswitchrole.AutoSwitchRoleIntegrationTest", "ignored by the suite itself; stores in the test's own JVM"),
+    ("lmq.TestBenchLmqStore", "asks a mock of the client"),
+    ("schema.SchemaTest", "ignored by the suite itself; compares Apache's Java classes"),
+]
+README = os.path.join(HERE, "..", "..", "..", "README.md")
+BEGIN, END = "<!-- table.py -->\n", "<!-- end of table.py -->\n"
 
 
 def read(path):
@@ -63,13 +71,16 @@ def cell(result):
     return ", ".join(filter(None, ["%d pass" % passed if passed else "", other]))
 
 
+HEAD = """# Apache's integration tests, class by class
+
+Methods that pass on Apache's servers (5.5.0) and on OxMQ, up to two retries each. SKIP: ignored by the suite itself;
+INPROC: reaches into a server's objects. Made by `tools/table.py`.
+
+"""
+
+
 def render(apache, oxmq):
     lines = [
-        "# Apache's integration tests, class by class",
-        "",
-        "Methods that pass on Apache's servers (5.5.0) and on OxMQ, up to two retries each. SKIP: ignored by the suite itself;",
-        "INPROC: reaches into a server's objects. Made by `tools/table.py`.",
-        "",
         "| class | Apache 5.5.0 | OxMQ | why it is not run |",
         "|---|---|---|---|",
     ]
@@ -82,6 +93,7 @@ def render(apache, oxmq):
         if not ours and not why and theirs and not theirs[0]:
             why = "ignored by the suite itself"
         lines.append("| %s | %s | %s | %s |" % (name, cell(theirs) if theirs else "", cell(ours) if ours else "–", why))
+    lines += ["| %s | – | – | %s |" % row for row in SERVERLESS]
     lines.append("| **methods that pass** | **%d** | **%d** | |" % tuple(sums))
     return "\n".join(lines) + "\n"
 
@@ -97,8 +109,13 @@ def main():
         for folder in arguments:
             take(table, folder)
         write(FILES[side], table)
+    table = render(read(FILES["apache"]), read(FILES["oxmq"]))
     with open(os.path.join(HERE, "..", "RESULTS.md"), "w") as out:
-        out.write(render(read(FILES["apache"]), read(FILES["oxmq"])))
+        out.write(HEAD + table)
+    before, rest = open(README).read().split(BEGIN)
+    after = rest.split(END)[1]
+    with open(README, "w") as out:
+        out.write(before + BEGIN + "\n" + table + "\n" + END + after)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 //! COMPAT.md against what is really served: a code that is served and not listed, or the other way round, fails.
 
+mod results;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
