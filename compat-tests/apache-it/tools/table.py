@@ -25,7 +25,6 @@ REASONS = [
     ("dledger.", "DLedger is not served; a configuration that asks for it refuses the start"),
     ("statictopic.", "static topics are served without remapping; our own tests: `src/broker/tests/it/static_topics.rs`"),
     ("offset.OffsetNotFoundIT", "reaches into a server's objects"),
-    ("client.producer.transaction.", "transactions are not served yet"),
     ("recall.", "consumes by POP, which is not served yet; our own test: `TimerTest` of `compat-tests/clients`"),
 ]
 # What of the suite asks no server: it is run on neither.
