@@ -11,9 +11,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -24,9 +26,12 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -37,6 +42,7 @@ import org.junit.jupiter.api.Test;
 import oxmq.compat.support.Cluster;
 import oxmq.compat.support.Env;
 import oxmq.compat.support.Received;
+import oxmq.compat.support.Wire;
 
 /** What client 4.3.0 offers its programmer. */
 class OldClientTest {
@@ -246,6 +252,53 @@ class OldClientTest {
         consumer.updateConsumeOffset(queue, 15);
         consumer.getDefaultMQPullConsumerImpl().getOffsetStore().persist(queue);
         Env.await("the offset", SOON, () -> Cluster.offset(cluster.broker(), group, topic, 0) == 15);
+    }
+
+    @Test
+    void transactionsEndAtOnceOrWhenAsked() throws Exception {
+        cluster.topic(topic, 1);
+        String settings = "transactionCheckInterval=1000\ntransactionTimeOut=2000\ntransactionOpBatchInterval=100";
+        Cluster.ok(Wire.ask(cluster.broker().address(), 25, Map.of(), settings.getBytes(StandardCharsets.UTF_8)));
+        Received received = receive("*");
+        Map<String, Integer> commits = new ConcurrentHashMap<>();
+        Map<String, Integer> asked = new ConcurrentHashMap<>();
+        Function<String, LocalTransactionState> decide = text -> {
+            if (text.endsWith("rollback")) {
+                return LocalTransactionState.ROLLBACK_MESSAGE;
+            }
+            commits.merge(text, 1, Integer::sum);
+            return LocalTransactionState.COMMIT_MESSAGE;
+        };
+        TransactionMQProducer producer = configure(new TransactionMQProducer(Env.unique("tg")));
+        producer.setHeartbeatBrokerInterval(1_000);
+        producer.setSendMsgTimeout(10_000);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
+                String text = new String(message.getBody(), StandardCharsets.UTF_8);
+                return text.startsWith("asked") ? LocalTransactionState.UNKNOW : decide.apply(text);
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                assertEquals(topic, message.getTopic());
+                asked.merge(Received.text(message), 1, Integer::sum);
+                return decide.apply(Received.text(message));
+            }
+        });
+        producer.start();
+        closers.add(producer::shutdown);
+        Set<String> seen = new HashSet<>(Set.of("commit", "asked-commit"));
+        for (String text : List.of("commit", "rollback", "asked-commit", "asked-rollback")) {
+            assertEquals(SendStatus.SEND_OK, producer.sendMessageInTransaction(message(text), null).getSendStatus());
+        }
+        received.await(seen, SOON);
+        Env.await("asked for the other", SOON, () -> asked.containsKey("asked-rollback"));
+        seen.addAll(send(producer(), "after", 1));
+        received.await(seen, SOON);
+        assertEquals(seen, received.texts());
+        // One that is slow to answer is asked, and answers, twice.
+        commits.forEach((text, n) -> assertTrue(received.count(text) <= n, text));
     }
 
     @Test
