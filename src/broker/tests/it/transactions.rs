@@ -520,3 +520,73 @@ async fn sync_flush_asks_for_what_is_on_the_disk() {
     assert_eq!(ended.code, Code::SUCCESS, "{}", ended.remark);
     assert_eq!(bodies(&broker.pull("TA", 1, 0).await), ["m"]);
 }
+
+async fn properties_of(broker: &Fixture, half: &Half) -> usize {
+    let bytes = broker.running.broker().store.read_record(half.phy.parse().unwrap()).unwrap();
+    RecordView::parse(&bytes).unwrap().properties().len()
+}
+
+/// Apache #9500: a half that cannot be stored again holds up none behind it, and all of them are asked for in one round.
+#[tokio::test(flavor = "multi_thread")]
+async fn halves_that_cannot_be_stored_again_hold_up_no_others() {
+    let broker = Fixture::start_with(patient).await;
+    // No room for the number of checks among its properties.
+    let probe = half(&broker, "TA", "0", &[("pad", "x")]).await;
+    let room = 32_767 - properties_of(&broker, &probe).await + 1;
+    end(&broker, &probe, "12").await;
+    let full = half(&broker, "TA", "1", &[("pad", &"x".repeat(room))]).await;
+    assert_eq!(properties_of(&broker, &full).await, 32_767);
+    // Longer than a message may be by then.
+    half(&broker, "TA", &"long".repeat(1_000), &[]).await;
+    for n in 0..100 {
+        half(&broker, "TA", &format!("behind {n}"), &[]).await;
+    }
+    let folder = broker.stop().await;
+    let broker = Fixture::start_in(folder, |s| {
+        eager(s);
+        s.set("maxMessageSize", "1000").unwrap();
+        s.set("transactionCheckInterval", "1000").unwrap();
+    })
+    .await;
+    let mut producer = Producer::of(&broker).await;
+    let (mut uncounted, mut behind) = (0, std::collections::BTreeSet::new());
+    while behind.len() < 100 || uncounted < 2 {
+        let asked = producer.next().await;
+        if asked.body == "1" {
+            assert_eq!(asked.checks, None, "there was no room");
+            uncounted += 1;
+        } else {
+            assert!(asked.body.starts_with("behind"), "{}", asked.body);
+            behind.insert(asked.body);
+        }
+    }
+    // What goes on without being counted can still be ended.
+    let asked = loop {
+        let asked = producer.next().await;
+        if asked.body == "1" {
+            break asked;
+        }
+    };
+    let ended = end_with(&broker, &named(&asked), "8", &[("fromTransactionCheck", "true")]).await;
+    assert_eq!(ended.code, Code::SUCCESS, "{}", ended.remark);
+    assert_eq!(bodies(&broker.pull("TA", 1, 0).await), ["1"]);
+}
+
+/// The producer's end comes when the broker has been away meanwhile, by the half's own offset, and counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_after_a_restart_counts() {
+    let broker = Fixture::start_with(patient).await;
+    let committed = half(&broker, "TA", "committed", &[]).await;
+    let rolled_back = half(&broker, "TA", "rolled back", &[]).await;
+    let folder = broker.stop().await;
+    let broker = Fixture::start_in(folder, patient).await;
+    end(&broker, &committed, "8").await;
+    end(&broker, &rolled_back, "12").await;
+    assert_eq!(bodies(&broker.pull("TA", 1, 0).await), ["committed"]);
+    let folder = broker.stop().await;
+    let broker = Fixture::start_in(folder, eager).await;
+    let mut producer = Producer::of(&broker).await;
+    half(&broker, "TA", "open", &[]).await;
+    assert_eq!(producer.next().await.body, "open", "nobody is asked for what is ended");
+    assert_eq!(bodies(&broker.pull("TA", 1, 0).await), ["committed"]);
+}
