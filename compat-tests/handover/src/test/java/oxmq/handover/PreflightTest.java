@@ -19,23 +19,13 @@ import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
-import org.apache.rocketmq.client.ClientConfig;
-import org.apache.rocketmq.client.consumer.PopResult;
-import org.apache.rocketmq.client.consumer.PopStatus;
-import org.apache.rocketmq.client.impl.ClientRemotingProcessor;
-import org.apache.rocketmq.client.impl.mqclient.MQClientAPIExt;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.Message;
-import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageExt;
-import org.apache.rocketmq.remoting.netty.NettyClientConfig;
-import org.apache.rocketmq.remoting.protocol.header.AckMessageRequestHeader;
-import org.apache.rocketmq.remoting.protocol.header.ExtraInfoUtil;
-import org.apache.rocketmq.remoting.protocol.header.PopMessageRequestHeader;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -251,48 +241,7 @@ class PreflightTest {
     }
 
     private static int pop(Folder folder, int count, long invisibleMs, boolean acknowledge) throws Exception {
-        ClientConfig config = new ClientConfig();
-        config.setNamesrvAddr(folder.namesrv.address());
-        MQClientAPIExt api = new MQClientAPIExt(config, new NettyClientConfig(), new ClientRemotingProcessor(null), null);
-        api.start();
-        int got = 0;
-        try {
-            for (int attempt = 0; attempt < 10 && got < count; attempt++) {
-                PopMessageRequestHeader header = new PopMessageRequestHeader();
-                header.setConsumerGroup(GROUP);
-                header.setTopic(POPPED);
-                header.setQueueId(-1);
-                header.setMaxMsgNums(count - got);
-                header.setInvisibleTime(invisibleMs);
-                header.setPollTime(500);
-                header.setBornTime(System.currentTimeMillis());
-                header.setInitMode(0);
-                header.setExpType("TAG");
-                header.setExp("*");
-                header.setOrder(false);
-                PopResult result = api.popMessageAsync(folder.broker.address(), Folder.BROKER, header, 10_000).get();
-                if (result.getPopStatus() != PopStatus.FOUND) {
-                    continue;
-                }
-                for (MessageExt message : result.getMsgFoundList()) {
-                    got++;
-                    String handle = message.getProperty(MessageConst.PROPERTY_POP_CK);
-                    if (acknowledge) {
-                        String[] parts = ExtraInfoUtil.split(handle);
-                        AckMessageRequestHeader ack = new AckMessageRequestHeader();
-                        ack.setConsumerGroup(GROUP);
-                        ack.setTopic(ExtraInfoUtil.getRealTopic(parts, POPPED, GROUP));
-                        ack.setQueueId(ExtraInfoUtil.getQueueId(parts));
-                        ack.setOffset(ExtraInfoUtil.getQueueOffset(parts));
-                        ack.setExtraInfo(handle);
-                        api.ackMessageAsync(folder.broker.address(), ack, 5_000).get();
-                    }
-                }
-            }
-        } finally {
-            api.shutdown();
-        }
-        return got;
+        return new Pop(folder, POPPED, GROUP).take(count, invisibleMs, message -> acknowledge).size();
     }
 
     private static void awaitMessages(Folder folder, String topic, long count) {

@@ -39,6 +39,8 @@ public final class ServerProcess {
     public final Path dir;
     /** More options for Apache's servers. */
     public final List<String> jvmOptions = new ArrayList<>();
+    /** More arguments for ours. */
+    public final List<String> arguments = new ArrayList<>();
     private final Map<String, String> conf = new TreeMap<>();
     private Process process;
 
@@ -115,6 +117,7 @@ public final class ServerProcess {
         if (target == Env.Target.OXMQ) {
             command.addAll(List.of(Env.OXMQ_BIN.toAbsolutePath().normalize().toString(),
                 role == Role.NAMESRV ? "namesrv" : "broker", "-c", file.toString()));
+            command.addAll(arguments);
             return command;
         }
         command.addAll(List.of(System.getProperty("java.home") + "/bin/java", "-Xms64m",
