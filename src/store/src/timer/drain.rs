@@ -13,6 +13,9 @@ const SEGMENT: usize = 65_536;
 #[cfg(test)]
 const SEGMENT: usize = 7;
 
+/// Records of one slot that are remembered, so that a second unit of one is told.
+const SEEN_MAX: usize = 1 << 20;
+
 /// A slot that is being emptied.
 pub(super) struct Drain {
     time_ms: i64,
@@ -22,6 +25,8 @@ pub(super) struct Drain {
     /// The part in hand, its oldest message last.
     ready: Vec<Due>,
     cancelled: HashSet<CancelKey>,
+    /// Records of the parts behind: a start of Apache's broker after a kill puts messages into the wheel that are there.
+    seen: HashSet<u64>,
     /// Some of its messages went around.
     rolled: bool,
     /// End of the CommitLog when it began.
@@ -105,6 +110,7 @@ impl Timer {
             parts: Vec::new(),
             ready: Vec::new(),
             cancelled: HashSet::new(),
+            seen: HashSet::new(),
             rolled: false,
             log_was: host.log_ends().0,
         };
@@ -155,7 +161,7 @@ impl Timer {
         while *budget > 0 {
             let Some(due) = drain.ready.last() else {
                 let Some(part) = drain.parts.last().copied() else { return Ok(true) };
-                self.load(part, &mut drain.ready)?;
+                drain.ready = self.load(part, &mut drain.seen)?;
                 drain.parts.pop();
                 continue;
             };
@@ -169,23 +175,33 @@ impl Timer {
         Ok(false)
     }
 
-    /// Walks a part of a chain for the second time.
-    fn load(&mut self, part: u64, ready: &mut Vec<Due>) -> Result<(), TimerError> {
+    /// Walks a part of a chain for the second time. Answers what is to be delivered, the oldest last.
+    fn load(&mut self, part: u64, seen: &mut HashSet<u64>) -> Result<Vec<Due>, TimerError> {
+        let mut found = Vec::new();
         let mut at = part as i64;
         for _ in 0..SEGMENT {
             let Some((position, unit)) = self.unit_at(at)? else { break };
             at = unit.prev;
-            let done = self.marks.iter().any(|m| position < m.below && unit.due_ms() < m.before_ms);
-            if done || (unit.deletes() && !unit.rolls()) {
+            if unit.deletes() && !unit.rolls() {
                 continue;
             }
-            ready.push(Due {
+            let done = self.marks.iter().any(|m| position < m.below && unit.due_ms() < m.before_ms);
+            let due = Due {
                 phy: unit.phy.max(0) as u64,
                 size: unit.size.max(0) as u32,
                 entered_ms: unit.written_ms,
                 rolls: unit.rolls(),
-            });
+            };
+            found.push((due, done));
         }
-        Ok(())
+        let mut ready = Vec::with_capacity(found.len());
+        for (due, done) in found.into_iter().rev() {
+            let new = seen.len() >= SEEN_MAX || seen.insert(due.phy);
+            if new && !done {
+                ready.push(due);
+            }
+        }
+        ready.reverse();
+        Ok(ready)
     }
 }

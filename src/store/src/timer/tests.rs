@@ -448,3 +448,40 @@ fn units_of_a_commit_log_that_was_cut_lead_to_nothing() {
         assert_eq!(timer.figures.pending(), 0, "cut to {keep}");
     }
 }
+
+/// Apache's start after a kill may put messages into the wheel once more: each is delivered once, in the order of the first.
+#[test]
+fn a_slot_with_two_units_of_a_record_delivers_it_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World { now_ms: START_MS, ..World::default() };
+    let mut timer = open(dir.path(), &mut world);
+    let slot_ms = START_MS + 5_000;
+    for id in 0..10 {
+        world.append(Entry::Timer { id, slot_ms, cancels: None, rolls: 0 });
+    }
+    settle(&mut timer, &mut world);
+    let mut again = Vec::new();
+    let end = world.read_queue(7, &mut again);
+    assert_eq!((end, again.len()), (10, 3));
+    again.extend_from_within(..1);
+    for waiting in &again {
+        timer.add(waiting, START_MS).unwrap();
+    }
+    timer.commit(&again, &mut world).unwrap();
+    world.append(Entry::Timer { id: 10, slot_ms, cancels: None, rolls: 0 });
+    timer.queue_offset = 10;
+    settle(&mut timer, &mut world);
+    world.now_ms = slot_ms + 1_000;
+    // A delivery that fails is tried again, and so is what it had in hand.
+    world.fails = true;
+    timer.round(world.now_ms, Stops::default(), &mut world).unwrap_err();
+    world.fails = false;
+    settle(&mut timer, &mut world);
+    let order: Vec<_> = world
+        .log
+        .iter()
+        .filter_map(|e| if let Entry::Delivered { id } = e { Some(*id) } else { None })
+        .collect();
+    assert_eq!(order, (0..=10).collect::<Vec<_>>());
+    assert_eq!(timer.figures.pending(), 0);
+}
