@@ -375,20 +375,22 @@ fn preflight(settings: &Settings, options: &StoreOptions) -> Preflight {
     }
 }
 
-/// The folders of a list. Java: MixAll.MULTI_PATH_SPLITTER, whose system property is not read.
-fn paths(list: Option<&str>) -> impl Iterator<Item = PathBuf> {
-    list.unwrap_or_default().split(',').map(str::trim).filter(|p| !p.is_empty()).map(PathBuf::from)
+/// The folders of a list. Java: MixAll.MULTI_PATH_SPLITTER.
+fn paths<'a>(list: Option<&'a str>, splitter: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+    list.unwrap_or_default().split(splitter).map(str::trim).filter(|p| !p.is_empty()).map(PathBuf::from)
 }
 
 fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
     let s = &settings.store;
     let unsigned = |n: i32| u64::try_from(n).unwrap_or(0);
     let mut options = StoreOptions::new(&s.store_path_root_dir);
-    let mut log_dirs = paths(s.store_path_commit_log.as_deref());
+    let mut log_dirs = paths(s.store_path_commit_log.as_deref(), &s.multi_path_splitter);
     options.commitlog_dir = log_dirs.next();
     options.commitlog_more = log_dirs.collect();
-    options.commitlog_read_only = paths(s.read_only_commit_log_store_paths.as_deref()).collect();
+    options.commitlog_read_only =
+        paths(s.read_only_commit_log_store_paths.as_deref(), &s.multi_path_splitter).collect();
     options.append_property_crc = s.enabled_append_prop_crc;
+    options.force_property_crc = s.force_verify_prop_crc;
     options.commitlog_file_bytes = unsigned(s.mapped_file_size_commit_log);
     options.queue_file_bytes = unsigned(s.mapped_file_size_consume_queue).next_multiple_of(QUEUE_UNIT);
     options.batch_queue_file_bytes =
@@ -412,7 +414,7 @@ fn store_options(settings: &Settings, levels: &Levels) -> StoreOptions {
         cold_messages: s.max_transfer_count_on_message_in_disk as u32,
         cold_bytes: s.max_transfer_bytes_on_message_in_disk as u32,
         hot_distance_bytes: oxmq_store::memory_bytes() / 100 * unsigned(s.access_message_in_memory_max_ratio),
-        ..PullPolicy::default()
+        filter_bytes: unsigned(s.max_filter_message_size),
     };
     options.min_free_bytes = u64::try_from(s.disk_min_free_write_bytes).unwrap_or(0);
     options.index = IndexOptions {
@@ -486,5 +488,24 @@ fn bind(settings: &Settings) -> Result<(std::net::TcpListener, std::net::TcpList
             Err(error) if tries == PORT_TRIES => return Err(error),
             Err(_) => tries += 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which folders a list names, by rocketmq.broker.multiPathSplitter.
+    #[test]
+    fn lists_of_folders() {
+        let check = |list, splitter, expected: &[&str]| {
+            let found: Vec<_> = paths(list, splitter).collect();
+            assert_eq!(found, expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{list:?}");
+        };
+        check(None, ",", &[]);
+        check(Some("/a"), ",", &["/a"]);
+        check(Some(" /a, /b,,"), ",", &["/a", "/b"]);
+        check(Some("/a,1:/b,2"), ":", &["/a,1", "/b,2"]);
+        check(Some("/a::/b:c"), "::", &["/a", "/b:c"]);
     }
 }

@@ -57,6 +57,9 @@ pub struct StoreOptions {
     pub delay_levels_ms: Vec<i64>,
     /// `enabledAppendPropCRC`: each record ends with a property that holds the CRC of what is before it.
     pub append_property_crc: bool,
+    /// `forceVerifyPropCRC`: with `append_property_crc`, recovery takes no record without the property, where the checkpoint
+    /// does not vouch for it.
+    pub force_property_crc: bool,
     /// `checkCRCOnRecover`.
     pub check_crc_on_recover: bool,
     /// Limits of a pull that the request does not set.
@@ -164,6 +167,7 @@ impl StoreOptions {
             read_uncommitted: false,
             delay_levels_ms: default_delay_levels(),
             append_property_crc: false,
+            force_property_crc: false,
             check_crc_on_recover: true,
             pull: PullPolicy::default(),
             index: IndexOptions::default(),

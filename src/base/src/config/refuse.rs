@@ -97,6 +97,12 @@ pub(super) fn broker(settings: &BrokerSettings, given: &BTreeMap<String, Place>)
             delete_hours(&settings.store.delete_when).is_some(),
             "hours from 00 to 23, separated by ;",
         ),
+        (
+            "rocketmq.broker.multiPathSplitter",
+            &settings.store.multi_path_splitter,
+            is_plain(&settings.store.multi_path_splitter),
+            "characters that no regular expression gives a meaning to",
+        ),
         ratio(
             "rocketmq.broker.diskSpaceCleanForciblyRatio",
             &settings.store.disk_space_clean_forcibly_property,
@@ -112,6 +118,11 @@ pub(super) fn broker(settings: &BrokerSettings, given: &BTreeMap<String, Place>)
         }
     }
     refusals
+}
+
+/// Whether Java splits a text at this and at nothing else: String.split takes a regular expression.
+fn is_plain(splitter: &str) -> bool {
+    !splitter.trim().is_empty() && !splitter.contains(|c| r".$|()[{^?*+\/".contains(c))
 }
 
 /// Parts of a disk that a system property gives.

@@ -75,6 +75,8 @@ crate::config! {
         disk_min_free_force_bytes: i64 = 268_435_456, key "diskMinFreeForceBytes", reload, in 0..=9223372036854775807;
         /// Bytes free below which sends are refused, and which the log leaves to others, up to a tenth of the disk.
         disk_min_free_write_bytes: i64 = 67_108_864, key "diskMinFreeWriteBytes", reload, in 0..=9223372036854775807;
+        /// What separates the folders of storePathCommitLog and readOnlyCommitLogStorePaths.
+        multi_path_splitter: String = ",".into(), key "rocketmq.broker.multiPathSplitter", boot;
         /// In place of diskSpaceCleanForciblyRatio: 0.30 to 0.85.
         disk_space_clean_forcibly_property: Option<String> = None, key "rocketmq.broker.diskSpaceCleanForciblyRatio", reload;
         /// In place of diskSpaceWarningLevelRatio: 0.35 to 0.90.
@@ -99,12 +101,14 @@ crate::config! {
         auto_message_version_on_topic_len: bool = true, key "autoMessageVersionOnTopicLen", boot, moot "a record takes the version that its topic name needs";
         /// End each record with a property that holds its CRC, and verify it on recovery.
         enabled_append_prop_crc: bool = false, key "enabledAppendPropCRC", boot;
-        /// Verify that CRC on recovery and refuse records without it.
-        force_verify_prop_crc: bool = false, key "forceVerifyPropCRC", boot, later "CRCs of properties";
+        /// With enabledAppendPropCRC: end the log, on recovery after a crash, at a record without that CRC, where the checkpoint does not vouch for it.
+        force_verify_prop_crc: bool = false, key "forceVerifyPropCRC", boot;
         /// Verify the CRC of bodies on recovery.
         check_crc_on_recover: bool = true, key "checkCRCOnRecover", boot;
         /// Files of the log that recovery after a crash goes back at most.
         max_recovery_commitlog_files: i32 = 30, key "maxRecoveryCommitlogFiles", boot, in 1..=2147483647, moot "recovery goes back as far as the checkpoint asks";
+        /// Bytes of a queue's units that one pull looks through, or what as many messages as it asks for take.
+        max_filter_message_size: i32 = 16_000, key "maxFilterMessageSize", boot;
         /// Bytes of one pull that is answered from memory.
         max_transfer_bytes_on_message_in_memory: i32 = 262_144, key "maxTransferBytesOnMessageInMemory", reload important, in 1..=2147483647;
         /// Messages of one pull that is answered from memory.
@@ -217,9 +221,6 @@ crate::config! {
         haFlowControlEnable: Bool = false, maxHaTransferByteInSecond: Long = 104857600,
         syncMasterFlushOffsetWhenStartup: Bool = false, replicasPerDiskPartition: Int = 1,
         logicalDiskSpaceCleanForciblyThreshold: Double = 0.8, maxSlaveResendLength: Long = 268435456,
-    }
-    later "a limit for how far one pull looks" {
-        maxFilterMessageSize: Int = 16000,
     }
     later "light message queues" {
         enableLmq: Bool = false, enableMultiDispatch: Bool = false, maxLmqConsumeQueueNum: Int = 20000,

@@ -268,6 +268,11 @@ fn a_bad_value_names_file_line_key_value_and_what_is_allowed() {
             "deleteWhen=24",
             "line 1: deleteWhen=24 is not allowed; allowed: hours from 00 to 23, separated by ;",
         ),
+        (
+            "rocketmq.broker.multiPathSplitter=|",
+            "line 1: rocketmq.broker.multiPathSplitter=| is not allowed; allowed: characters that no regular expression \
+             gives a meaning to",
+        ),
         ("a=\\u1", "line 1: \\u must be followed by four hexadecimal digits"),
     ] {
         let refusals = broker(text).expect_err(text);

@@ -376,6 +376,11 @@ impl<'a> RecordView<'a> {
         Ok(())
     }
 
+    /// Whether the record ends with the `__CRC32#` property.
+    pub fn has_property_crc(&self) -> bool {
+        self.property_crc().is_some()
+    }
+
     /// The CRC that ends the property string, and how many bytes it covers. Digits are written least significant
     /// first and zero padded.
     fn property_crc(&self) -> Option<(u32, usize)> {

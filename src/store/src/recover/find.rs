@@ -283,8 +283,21 @@ impl Scan<'_> {
         match record.verify() {
             // Where the store does not write it, the property is a client's and says nothing.
             Err(RecordError::PropertyCrc { .. }) if !self.options.append_property_crc => None,
+            // Java: such a record ends the log wherever it lies. What was acknowledged before the setting stays here.
+            Ok(()) if self.lacks_crc(record) && !self.is_durable(record, at) => {
+                Some("a record without a CRC of all of it".into())
+            }
             other => other.err().map(|e| e.to_string()),
         }
+    }
+
+    fn lacks_crc(&self, record: &RecordView<'_>) -> bool {
+        self.options.append_property_crc && self.options.force_property_crc && !record.has_property_crc()
+    }
+
+    /// Whether the checkpoint says that the record at `at` was on disk.
+    fn is_durable(&self, record: &RecordView<'_>, at: u64) -> bool {
+        at < self.trust.durable || record.store_timestamp() <= self.trust.durable_ts
     }
 
     /// Whether the bad bytes at `at` are a hole: then which. Else the log ends here, and `behind` is how many records

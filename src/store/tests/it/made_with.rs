@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oxmq_base::clock::ManualClock;
 use oxmq_protocol::message::{RecordView, properties};
-use oxmq_store::{Space, StoreOptions, open};
+use oxmq_store::{Space, Store, StoreOptions, open};
 
 use crate::crash::{check, died, edit};
 use crate::helper::*;
@@ -157,6 +157,38 @@ fn records_with_a_crc_are_verified_as_a_whole() {
     let at = (last.end() - 24) as usize;
     edit(&dir.path().join("commitlog/00000000000000000000"), |b| b[at] ^= 1);
     assert_eq!(start(options).written(), last.phy);
+}
+
+/// With forceVerifyPropCRC a record without the CRC ends the log, but for those that the checkpoint vouches for.
+#[test]
+fn records_without_a_crc_are_taken_only_from_before() {
+    let send = |store: &Store| {
+        let queue = store.queue("A", 0);
+        store.append(&queue, &draft(&queue, b"body")).unwrap();
+    };
+    // One record before a clean stop, one that only the page cache has.
+    let strict = |crc: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = start(small(dir.path()));
+        send(&store);
+        store.shutdown().unwrap();
+        drop(store);
+        send(&start(small(dir.path())));
+        let mut options = small(dir.path());
+        (options.append_property_crc, options.force_property_crc) = (crc, true);
+        let store = start(options.clone());
+        (dir, options, store)
+    };
+    // Where records are written without, none is asked for.
+    let (_dir, _, store) = strict(false);
+    assert_eq!((store.recovered().cut_bytes, store.queue("A", 0).max_offset()), (0, 2));
+    let (_dir, options, store) = strict(true);
+    assert!(store.recovered().cut_bytes > 0);
+    assert_eq!(store.queue("A", 0).max_offset(), 1);
+    send(&store);
+    drop(store);
+    let store = start(options);
+    assert_eq!((store.recovered().cut_bytes, store.queue("A", 0).max_offset()), (0, 2));
 }
 
 /// Where the store does not write it, such a property is a client's, which must not look like damage.
