@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{RecoverError, recover_io};
+use crate::format::name;
 use crate::io::{DiskFile, next_data};
 use crate::options::StoreOptions;
 
@@ -52,12 +53,8 @@ pub(super) fn cut(
         }
         if dirty > from {
             bytes += dirty - from;
-            let aside = aside_dir(options, path).map_err(io())?.join(format!("{base:020}"));
-            options
-                .disk
-                .rename(path, &aside)
-                .and_then(|()| options.disk.sync_dir(dir_of(&aside)))
-                .map_err(io())?;
+            let dir = aside_dir(options, path).map_err(io())?;
+            move_aside(options, path, &dir, *base).map_err(io())?;
         } else {
             options.disk.remove_file(path).map_err(io())?;
         }
@@ -131,7 +128,22 @@ fn aside_dir(options: &StoreOptions, file: &Path) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Copies `from..to` of the log file into a file of its own, named by its position in the log.
+/// Gives `file` a name in the folder of what was cut, by the position in the log: one that nothing has that an earlier start
+/// has cut there.
+fn move_aside(options: &StoreOptions, file: &Path, dir: &Path, position: u64) -> io::Result<()> {
+    let first = name::of(position);
+    let mut target = dir.join(&first);
+    let mut again = 0;
+    while target.try_exists()? {
+        again += 1;
+        target = dir.join(format!("{first}.{again}"));
+    }
+    options.disk.rename(file, &target)?;
+    options.disk.sync_dir(dir)
+}
+
+/// Copies `from..to` of the log file into a file of its own, named by its position in the log. What a start that did not get
+/// to its end has left of a copy is written over: the bytes are in the log still.
 fn save_aside(
     options: &StoreOptions,
     position: u64,
@@ -140,13 +152,13 @@ fn save_aside(
     to: u64,
 ) -> io::Result<()> {
     let dir = aside_dir(options, log_file)?;
-    let path = dir.join(format!("{position:020}"));
-    options.disk.write(&path, &[])?;
-    let out = options.disk.open(&path, false)?;
+    let part = dir.join("part");
+    options.disk.write(&part, &[])?;
+    let out = options.disk.open(&part, false)?;
     out.set_len(to - from)?;
     copy_data(file, (from, to), &*out, 0)?;
     out.sync()?;
-    options.disk.sync_dir(&dir)
+    move_aside(options, &part, &dir, position)
 }
 
 /// Copies what was written in `from..to` of the file to `out`, where its first byte lies at `out_at`. Zeros that were never

@@ -98,6 +98,33 @@ fn a_torn_last_record_is_cut_at_every_byte() {
     }
 }
 
+/// What one start has cut stays when a later one cuts at the same position.
+#[test]
+fn each_cut_keeps_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let end = died(dir.path(), 30, 20)[29].end();
+    let saved = |name: &str| std::fs::read(dir.path().join("commitlog.cut").join(name)).unwrap();
+    let name = format!("{end:020}");
+    for torn in [&b"first"[..], b"2nd"] {
+        edit(&log_file(dir.path(), end), |b| b[(end % 4096) as usize..][..torn.len()].copy_from_slice(torn));
+        let store = start(small(dir.path()));
+        assert_eq!((store.written(), store.recovered().cut_bytes), (end, torn.len() as u64));
+        check(&store, 30);
+    }
+    assert_eq!((saved(&name), saved(&format!("{name}.1"))), (b"first".to_vec(), b"2nd".to_vec()));
+    // A later file of the log, moved as a whole.
+    for torn in [&b"first"[..], b"2nd"] {
+        let mut file = torn.to_vec();
+        file.resize(4096, 0);
+        let next = (end / 4096 + 1) * 4096;
+        std::fs::write(log_file(dir.path(), next), &file).unwrap();
+        assert_eq!(start(small(dir.path())).recovered().cut_bytes, torn.len() as u64);
+        let name = if torn == b"first" { format!("{next:020}") } else { format!("{next:020}.1") };
+        assert_eq!(saved(&name), file);
+    }
+    assert_eq!(std::fs::read_dir(dir.path().join("commitlog.cut")).unwrap().count(), 4);
+}
+
 /// What lay behind a bad record must not come back when a new record of the same size takes its place.
 #[test]
 fn records_behind_a_cut_do_not_come_back() {
