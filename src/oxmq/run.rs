@@ -16,6 +16,9 @@ use crate::args::{LogTarget, ServerArgs, StandaloneArgs};
 use crate::boot::{self, PidFile, StopSignals, exit, say};
 use crate::{logs, machine, roles};
 
+/// Threads that wait for disks; what finds none waits in its lane. Each keeps memory of its own for as long as it is there:
+/// tokio's 512 took 430 MB when 50,000 queues were opened at once.
+const BLOCKING_THREADS_MAX: usize = 64;
 /// A stop that takes longer is cut off.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -267,7 +270,9 @@ fn run_to_the_end(plan: Plan) -> ExitCode {
             eprintln!("WARN {warning}");
         }
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("net").build() {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().thread_name("net").max_blocking_threads(BLOCKING_THREADS_MAX);
+    let runtime = match threads.build() {
         Ok(runtime) => runtime,
         Err(e) => return fail(anyhow::Error::from(e).context("cannot start threads")),
     };
