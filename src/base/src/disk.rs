@@ -221,7 +221,9 @@ pub fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if entry.file_type()?.is_dir()
+        let kind = entry.file_type()?;
+        // A link to a folder is one, as for Java.
+        if (kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
             && let Ok(name) = entry.file_name().into_string()
         {
             names.push(name);

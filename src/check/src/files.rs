@@ -30,9 +30,12 @@ pub(crate) fn list(dir: &Path) -> io::Result<(Vec<Named>, Vec<String>)> {
     };
     for entry in entries {
         let entry = entry?;
-        let (text, meta) = (entry.file_name(), entry.metadata()?);
-        match text.to_str().and_then(name::parse).filter(|_| meta.is_file()) {
-            Some(base) => files.push(Named { base, len: meta.len(), path: entry.path() }),
+        let text = entry.file_name();
+        let base = text.to_str().and_then(name::parse);
+        // Of what a link leads to.
+        let file = std::fs::metadata(entry.path()).ok().filter(std::fs::Metadata::is_file);
+        match base.zip(file) {
+            Some((base, meta)) => files.push(Named { base, len: meta.len(), path: entry.path() }),
             None => others.push(text.to_string_lossy().into_owned()),
         }
     }

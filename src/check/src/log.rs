@@ -4,6 +4,7 @@ use std::path::Path;
 
 use oxmq_protocol::message::RecordView;
 use oxmq_store::format::checkpoint::Checkpoint;
+use oxmq_store::format::name;
 
 use crate::files::{self, Named, Window};
 use crate::folder::{Progress, Stage};
@@ -33,9 +34,10 @@ impl Log {
             match files::list(dir) {
                 Ok((found, others)) => {
                     all.extend(found);
-                    for name in others {
-                        let path = shown(&dir.join(name));
-                        report.add(Kind::Foreign, path, None, 1, "no file of the log".to_owned());
+                    for other in others {
+                        let path = shown(&dir.join(&other));
+                        let kind = name::parse(&other).map_or(Kind::Foreign, |_| Kind::LogNoFile);
+                        report.add(kind, path, None, 1, "no file of the log".to_owned());
                     }
                 }
                 Err(e) => report.add(Kind::Unreadable, shown(dir), None, 1, e.to_string()),

@@ -61,6 +61,8 @@ kinds! {
         => "both brokers refuse to start: restore the file";
     LogFileMissing "log-file-missing" Lasting "a CommitLog file is missing between others"
         => "the start is refused: restore the file";
+    LogNoFile "log-no-file" Lasting "a folder, or a link that leads nowhere, has the name of a CommitLog file"
+        => "the start is refused: move it away, or mount what it leads to";
     LogFileEmpty "log-file-empty" Repaired "the last CommitLog file has no bytes"
         => "removed, as Apache does";
     LogGarbageBehindEnd "log-garbage-behind-end" Repaired "bytes behind the log's end that are no records"

@@ -125,6 +125,11 @@ pub enum OpenError {
     /// Two folders of the log have files of the same place.
     #[error("commit log file {0} is there twice, in two folders, or overlaps the one before: take one away")]
     Twice(PathBuf),
+    /// A folder, or a link that leads nowhere, has the name of a CommitLog file.
+    #[error(
+        "{0} has the name of a commit log file, and is none: move it away (or mount what it leads to), nothing was changed"
+    )]
+    NoFile(PathBuf),
     /// Options that cannot work together.
     #[error("{0}")]
     Options(&'static str),

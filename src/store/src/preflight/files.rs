@@ -34,7 +34,9 @@ impl Sequence {
             for entry in entries {
                 let entry = entry?;
                 if let Some(base) = entry.file_name().to_str().and_then(name::parse) {
-                    files.push((base, entry.metadata()?.len(), entry.path()));
+                    // Of what a link leads to; nothing where it leads nowhere.
+                    let len = fs::metadata(entry.path()).map_or(0, |data| data.len());
+                    files.push((base, len, entry.path()));
                 }
             }
         }

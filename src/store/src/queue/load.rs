@@ -17,7 +17,8 @@ pub(crate) fn any_file(dir: &Path, depth: usize) -> io::Result<bool> {
     };
     for entry in entries {
         let entry = entry?;
-        let is_dir = entry.file_type()?.is_dir();
+        let kind = entry.file_type()?;
+        let is_dir = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
         let found = match depth {
             0 => !is_dir && entry.file_name().to_str().and_then(name::parse).is_some(),
             _ => is_dir && any_file(&entry.path(), depth - 1)?,
@@ -121,7 +122,7 @@ impl Queue {
         let Ok(entries) = fs::read_dir(files.dir(self)) else { return 0 };
         let base = entries.flatten().filter_map(|entry| {
             let base = entry.file_name().to_str().and_then(name::parse)?;
-            let len = entry.metadata().ok()?.len();
+            let len = fs::metadata(entry.path()).ok()?.len();
             (len == files.file_bytes(self) && base % len == 0).then_some((base / self.unit_bytes()) as i64)
         });
         let mut bases: Vec<_> = base.collect();
@@ -142,7 +143,12 @@ impl Queue {
         for entry in fs::read_dir(files.dir(self))? {
             let entry = entry?;
             let Some(base) = entry.file_name().to_str().and_then(name::parse) else { continue };
-            let len = entry.metadata()?.len();
+            let len = match fs::metadata(entry.path()) {
+                Ok(data) => data.len(),
+                // A link that leads nowhere.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            };
             if len == 0 {
                 // Made, and not yet extended, when the process ended.
                 files.disk.remove_file(&entry.path())?;

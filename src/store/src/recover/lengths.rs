@@ -28,28 +28,36 @@ pub(super) fn log_files(options: &StoreOptions) -> Result<Vec<Named>, OpenError>
     );
     let mut files = Vec::new();
     for dir in &dirs {
-        files.extend(named(dir).map_err(open_io("list", dir))?);
+        let (found, others) = named(dir).map_err(open_io("list", dir))?;
+        // It would be in the way when the log gets there; and a link that leads nowhere may have led to a part of the log.
+        if let Some(other) = others.into_iter().next() {
+            return Err(OpenError::NoFile(other));
+        }
+        files.extend(found);
     }
     files.sort_by_key(|f| f.base);
     Ok(files)
 }
 
-/// The files of `dir` that are named by a position; none where there is no such folder.
-fn named(dir: &Path) -> io::Result<Vec<Named>> {
+/// The files of `dir` that are named by a position, links to files among them as Java takes them, and what else has such a
+/// name; none where there is no such folder.
+fn named(dir: &Path) -> io::Result<(Vec<Named>, Vec<PathBuf>)> {
+    let (mut files, mut others) = (Vec::new(), Vec::new());
     let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((files, others)),
         other => other?,
     };
-    let mut files = Vec::new();
     for entry in entries {
         let entry = entry?;
         let Some(base) = entry.file_name().to_str().and_then(name::parse) else { continue };
-        let data = entry.metadata()?;
-        if data.is_file() {
-            files.push(Named { base, path: entry.path(), len: data.len() });
+        let path = entry.path();
+        match std::fs::metadata(&path) {
+            Ok(data) if data.is_file() => files.push(Named { base, path, len: data.len() }),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => others.push(path),
         }
     }
-    Ok(files)
+    Ok((files, others))
 }
 
 /// Refuses a log file of another length than the configured, and queues whose files all have another.
@@ -85,7 +93,7 @@ fn check_queues(root: &Path, bytes: u64, unit: usize, key: &'static str) -> Resu
         let topic = root.join(topic);
         for queue in list(&topic)? {
             let dir = topic.join(queue);
-            for file in named(&dir).map_err(open_io("list", &dir))? {
+            for file in named(&dir).map_err(open_io("list", &dir))?.0 {
                 let like_other = other.as_ref().is_none_or(|o| o.len == file.len);
                 if file.len == expected || (file.len > 0 && (!like_other || file.len % unit != 0)) {
                     return Ok(());

@@ -50,6 +50,47 @@ fn other_lengths_of_files_are_refused_untouched() {
     assert_eq!(tree(dir.path()), before);
 }
 
+/// Links to files and folders are what they lead to, as for Java: an operator may have moved old files to another disk. What
+/// has a log file's name and is none would be in the way later.
+#[test]
+fn links_are_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store");
+    died(&root, 100, 100);
+    start(small(&root)).shutdown().unwrap();
+    let file = |base: u64| root.join(format!("commitlog/{base:020}"));
+    let link = |path: &Path| {
+        let other = dir.path().join(path.strip_prefix(&root).unwrap().to_str().unwrap().replace('/', "-"));
+        std::fs::rename(path, &other).unwrap();
+        std::os::unix::fs::symlink(other, path).unwrap();
+    };
+    // The first one would be missed by nobody.
+    link(&file(0));
+    link(&file(8192));
+    link(&root.join("consumequeue/A"));
+    link(&root.join("consumequeue/B/1"));
+    for gone in [false, true] {
+        let store = start(small(&root));
+        assert_eq!(
+            (store.recovered().clean, store.recovered().dispatched),
+            (true, if gone { 100 } else { 0 })
+        );
+        assert_eq!(store.queue_names().unwrap().len(), 2);
+        check(&store, 100);
+        store.shutdown().unwrap();
+        drop(store);
+        std::fs::remove_dir_all(root.join("consumequeue")).unwrap();
+    }
+    let behind = tree(&root.join("commitlog")).len() as u64 * 4096;
+    std::fs::create_dir(file(behind)).unwrap();
+    let error = refused(small(&root));
+    assert!(error.contains(&format!("{behind:020} has the name of a commit log file")), "{error}");
+    std::fs::remove_dir(file(behind)).unwrap();
+    std::fs::remove_file(dir.path().join("commitlog-00000000000000000000")).unwrap();
+    let error = refused(small(&root));
+    assert!(error.contains("00000000000000000000 has the name of a commit log file"), "{error}");
+}
+
 fn three(root: &Path) -> StoreOptions {
     let mut options = small(root);
     options.commitlog_dir = Some(root.join("c/commitlog"));
