@@ -162,7 +162,7 @@ impl Broker {
     /// Messages were stored in a topic, as records of so many bytes together: what the figures and rates count.
     pub fn stored(&self, topic: &str, messages: usize, bytes: usize) {
         self.figures.put(messages, bytes);
-        self.rates.put(topic, messages as u64);
+        self.rates.put(topic, messages as u64, bytes as u64);
     }
 
     /// The topics have changed: nameservers hear of it at once, and the file is written soon.

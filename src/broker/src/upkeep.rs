@@ -68,7 +68,9 @@ async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
     while tick(&mut ticks, &mut stopped).await {
         expire_clients(&broker);
         broker.locks.expire();
-        broker.rates.sample(broker.clock.mono_ms());
+        let now = broker.clock.mono_ms();
+        let totals = broker.figures.totals(now);
+        broker.rates.sample(now, totals.put, totals.transferred);
     }
 }
 

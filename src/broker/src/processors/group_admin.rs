@@ -86,6 +86,7 @@ pub fn delete(call: &Call<'_>) -> Answer {
     let header: DeleteSubscriptionGroup = call.header()?;
     tracing::info!(group = header.group_name, client = %call.conn.peer(), "delete group");
     broker.groups.delete(&header.group_name);
+    broker.rates.forget_group(&header.group_name);
     if header.clean_offset {
         broker.offsets.remove_group(&header.group_name);
     }

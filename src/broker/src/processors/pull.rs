@@ -318,7 +318,7 @@ fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
     broker.figures.pulled(outcome);
     let (group, queue) = (wanted.group(), &wanted.queue);
     if outcome.count > 0 {
-        broker.rates.got(group, queue.topic(), u64::from(outcome.count));
+        broker.rates.got(group, queue.topic(), u64::from(outcome.count), u64::from(outcome.bytes));
     }
     if !queue.is_deleted() {
         broker.offsets.commit_pull(group, queue.topic(), queue.queue_id(), outcome.next_begin_offset);

@@ -98,6 +98,11 @@ pub fn handle(call: &Call<'_>) -> Answer {
     };
     broker.store.append(&queue, &draft).map_err(|e| Reply::system_error(e.to_string()))?;
     broker.figures.put(1, bytes.len());
+    let first = properties::get_str(&props, names::RETRY_TOPIC).unwrap_or_default();
+    broker.rates.sent_back(&header.group, first, bytes.len() as u64);
+    if store_topic == topic::SCHEDULE {
+        broker.rates.put(store_topic, 1, bytes.len() as u64);
+    }
     if dead {
         tracing::info!(group = header.group, topic = record.topic(), "message goes to the dead letter queue");
     }

@@ -1,4 +1,4 @@
-//! Figures and lists for operators: 43, 202, 203, 204, 208, 300, 328, 343, 345. Java: `AdminBrokerProcessor`.
+//! Figures and lists for operators: 43, 202, 203, 204, 208, 300, 315, 328, 343, 345. Java: `AdminBrokerProcessor`.
 //!
 //! All on the Admin lane: store times come from the log and may have to wait for the disk.
 
@@ -7,10 +7,13 @@ use std::collections::{BTreeSet, HashMap};
 use oxmq_protocol::body::consumer::{Connection, ConsumerConnection, GroupList, QuerySubscriptionResponse};
 use oxmq_protocol::body::producer::{ProducerConnection, ProducerInfo, ProducerTableInfo};
 use oxmq_protocol::body::queue::MessageQueue;
-use oxmq_protocol::body::stats::{ConsumeStats, OffsetWrapper, TopicOffset, TopicStatsTable};
+use oxmq_protocol::body::stats::{
+    BrokerStatsData, BrokerStatsItem, ConsumeStats, OffsetWrapper, TopicOffset, TopicStatsTable,
+};
 use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::header::admin::{GetConsumeStats, GroupAsked, QuerySubscription, TopicAsked};
 use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup};
+use oxmq_protocol::header::replay::ViewBrokerStats;
 use oxmq_protocol::message::topic;
 
 use super::topic_admin::TopicList;
@@ -18,6 +21,8 @@ use crate::Broker;
 use crate::dispatch::Call;
 use crate::reply::{Answer, Reply};
 use crate::services::client::Member;
+use crate::services::rates::Asked;
+use crate::services::rates::history::{Growth, Totals, per_second};
 
 /// Serves GET_TOPIC_STATS_INFO (202).
 pub fn topic(call: &Call<'_>) -> Answer {
@@ -201,4 +206,40 @@ pub(super) fn schedule_offsets(broker: &Broker) -> HashMap<String, String> {
         .iter()
         .map(|(level, next)| (format!("scheduleMessageOffset_{level}"), text(*level, *next)))
         .collect()
+}
+
+/// Serves VIEW_BROKER_STATS_DATA (315): growth over the last minute, hour and day. Java: `BrokerStatsManager`, of which these
+/// counters are kept; what has not moved for a day is not there any more.
+pub fn counter(call: &Call<'_>) -> Answer {
+    let broker = call.broker;
+    let header: ViewBrokerStats = call.header()?;
+    let (name, key) = (header.stats_name.as_str(), header.stats_key.as_str());
+    let of_group = || key.split_once('@').map(|(topic, group)| (group, topic));
+    let here = key == broker.identity.cluster;
+    let messages: fn(&Totals) -> u64 = |t| t.messages;
+    let bytes: fn(&Totals) -> u64 = |t| t.bytes;
+    let (asked, of) = match name {
+        "TOPIC_PUT_NUMS" => (Some(Asked::Put(key)), messages),
+        "TOPIC_PUT_SIZE" => (Some(Asked::Put(key)), bytes),
+        "GROUP_GET_NUMS" => (of_group().map(|(g, t)| Asked::Got(g, t)), messages),
+        "GROUP_GET_SIZE" => (of_group().map(|(g, t)| Asked::Got(g, t)), bytes),
+        "SNDBCK_PUT_NUMS" => (of_group().map(|(g, t)| Asked::SentBack(g, t)), messages),
+        "BROKER_PUT_NUMS" => (here.then_some(Asked::AllPut), messages),
+        "BROKER_GET_NUMS" => (here.then_some(Asked::AllGot), messages),
+        _ => (None, messages),
+    };
+    let Some(growth) = asked.and_then(|asked| broker.rates.growth(asked)) else {
+        return Err(Reply::system_error(format!("The stats <{name}> <{key}> not exist")));
+    };
+    let [stats_minute, stats_hour, stats_day] = growth.map(|grown| item(&grown, of));
+    Reply::json(&BrokerStatsData { stats_day, stats_hour, stats_minute })
+}
+
+fn item(grown: &Growth, of: fn(&Totals) -> u64) -> BrokerStatsItem {
+    let (sum, times) = (of(&grown.totals), grown.totals.times);
+    BrokerStatsItem {
+        avgpt: if times == 0 { 0.0 } else { sum as f64 / times as f64 },
+        sum: i64::try_from(sum).unwrap_or(i64::MAX),
+        tps: per_second(sum, grown.ms),
+    }
 }

@@ -202,6 +202,7 @@ pub fn delete(call: &Call<'_>) -> Answer {
         tracing::error!(topic, error = %e, "delete a topic");
         Reply::system_error(format!("delete {topic}: {e}"))
     })?;
+    gone.iter().for_each(|name| broker.rates.forget_topic(name));
     if let Some(timer) = broker.timer.get() {
         gone.iter().for_each(|name| timer.metrics.remove(name));
     }

@@ -6,6 +6,7 @@ mod batch_queues;
 mod cleanup;
 mod clients;
 mod consume;
+mod counters;
 mod extremes;
 mod filter;
 mod flow;

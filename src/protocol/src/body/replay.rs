@@ -1,9 +1,10 @@
-//! Bodies about a group's offsets: 220 as C++ clients take it, 221, 223, 303, 308.
+//! Bodies about a group's offsets: 220 as C++ clients take it, 221, 223, 303, 308; about a queue's units: 321.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::heartbeat::SubscriptionData;
 use super::queue::MessageQueue;
 
 /// A queue and where to go on in it. Java: `MessageQueueForC`.
@@ -78,6 +79,48 @@ pub struct CorrectionOffsets {
     pub correction_offsets: BTreeMap<i32, i64>,
 }
 
+/// A unit of a ConsumeQueue. Java: `ConsumeQueueData`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct QueueUnit {
+    /// Groups whose expressions pass the message: of extended units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bit_map: Option<String>,
+    /// Whether the asked group's subscription passes it: of extended units.
+    pub eval: bool,
+    /// The extension: of extended units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extend_data_json: Option<String>,
+    /// What is wrong with the unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub msg: Option<String>,
+    /// Where the record begins in the log.
+    pub physic_offset: i64,
+    /// Its bytes.
+    pub physic_size: i32,
+    /// Hash of its tags, or when it is due.
+    pub tags_code: i64,
+}
+
+/// Answer to QUERY_CONSUME_QUEUE 321. Java: `QueryConsumeQueueResponseBody`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct QueueUnits {
+    /// The group's expression, as text for eyes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter_data: Option<String>,
+    /// End of the queue.
+    pub max_queue_index: i64,
+    /// Its begin.
+    pub min_queue_index: i64,
+    /// The units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_data: Option<Vec<QueueUnit>>,
+    /// The group's subscription.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_data: Option<SubscriptionData>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +132,6 @@ mod tests {
         check_class::<ConsumerStatus>("GetConsumerStatusBody");
         check_class::<ConsumeTimeSpans>("QueryConsumeTimeSpanBody");
         check_class::<CorrectionOffsets>("QueryCorrectionOffsetBody");
+        check_class::<QueueUnits>("QueryConsumeQueueResponseBody");
     }
 }

@@ -121,3 +121,19 @@ ext_fields! {
         is_order: bool = "isOrder",
     }
 }
+
+ext_fields! {
+    /// QUERY_CONSUME_QUEUE (321). Java: `QueryConsumeQueueRequestHeader`.
+    pub struct QueryConsumeQueue<'a> {
+        /// Topic.
+        topic: Raw<'a> = "topic",
+        /// Queue, from 0.
+        queue_id: i32 = "queueId" or 0,
+        /// Number of the first unit.
+        index: i64 = "index" or 0,
+        /// How many units.
+        count: i32 = "count" or 0,
+        /// The group whose subscription is shown as well.
+        consumer_group: Option<Raw<'a>> = "consumerGroup",
+    }
+}

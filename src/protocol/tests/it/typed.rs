@@ -9,7 +9,7 @@ use oxmq_protocol::header::client::{ConsumerGroup, ProducerGroup, UnregisterClie
 use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffset, UpdateConsumerOffset};
 use oxmq_protocol::header::replay::{
     CloneGroupOffset, ConsumeDirectly, GetBrokerConsumeStats, GetConsumerRunningInfo, GetConsumerStatus,
-    QueryConsumeTimeSpan, QueryCorrectionOffset, ResetOffset, ViewBrokerStats,
+    QueryConsumeQueue, QueryConsumeTimeSpan, QueryCorrectionOffset, ResetOffset, ViewBrokerStats,
 };
 
 use crate::frames::typed;
@@ -60,6 +60,7 @@ fn headers_of_offsets_clients_and_administration() {
             "ConsumeMessageDirectlyResultRequestHeader" => typed::<ConsumeDirectly<'_>>(&head, name),
             "CloneGroupOffsetRequestHeader" => typed::<CloneGroupOffset<'_>>(&head, name),
             "ViewBrokerStatsDataRequestHeader" => typed::<ViewBrokerStats>(&head, name),
+            "QueryConsumeQueueRequestHeader" => typed::<QueryConsumeQueue<'_>>(&head, name),
             "GetConsumeStatsInBrokerHeader" => typed::<GetBrokerConsumeStats>(&head, name),
             _ => continue,
         }

@@ -24,7 +24,8 @@ use oxmq_protocol::body::register::{
     TopicQueueMappings,
 };
 use oxmq_protocol::body::replay::{
-    ConsumeTimeSpans, ConsumerStatus, CorrectionOffsets, QueueForC, QueueTimeSpan, ResetOffsetForC,
+    ConsumeTimeSpans, ConsumerStatus, CorrectionOffsets, QueueForC, QueueTimeSpan, QueueUnit, QueueUnits,
+    ResetOffsetForC,
 };
 use oxmq_protocol::body::route::{
     BrokerData, ClusterInfo, QueueData, TopicList, TopicQueueMappingInfo, TopicRouteData,
@@ -61,7 +62,7 @@ bodies! {
     TopicConfigWrapper RegisterBrokerBody BrokerData QueueData TopicQueueMappingInfo TopicRouteData ClusterInfo TopicList
     KvTable TopicOffset TopicStatsTable OffsetWrapper ConsumeStats ConsumeStatsList BrokerStatsItem BrokerStatsData
     ResetOffsetBody TopicConfig
-    QueueForC ResetOffsetForC ConsumerStatus QueueTimeSpan ConsumeTimeSpans CorrectionOffsets
+    QueueForC ResetOffsetForC ConsumerStatus QueueTimeSpan ConsumeTimeSpans CorrectionOffsets QueueUnit QueueUnits
 }
 
 /// Heap bytes of a tree for each byte of its text: the worst are objects of one member, `{1:1}`, whose table has room

@@ -21,7 +21,7 @@ use oxmq_protocol::header::namesrv::{
 use oxmq_protocol::header::offset::{QueryConsumerOffset, QueueAsked, SearchOffset, UpdateConsumerOffset};
 use oxmq_protocol::header::replay::{
     CloneGroupOffset, ConsumeDirectly, GetBrokerConsumeStats, GetConsumerRunningInfo, GetConsumerStatus,
-    QueryConsumeTimeSpan, QueryCorrectionOffset, ResetOffset, ViewBrokerStats,
+    QueryConsumeQueue, QueryConsumeTimeSpan, QueryCorrectionOffset, ResetOffset, ViewBrokerStats,
 };
 
 use super::Source;
@@ -54,7 +54,7 @@ headers! {
     Pull PullReply PushReply Recall SendBack EndTransaction CheckTransactionState ResumeCheckHalf KvConfig RegisterBroker BrokerNamed GetRoute TopicOfCluster ClusterNamed BrokerOfName
     GetBrokerMembers NotifyMinBrokerIdChange QueryConsumerOffset UpdateConsumerOffset QueueAsked SearchOffset
     ResetOffset GetConsumerStatus QueryConsumeTimeSpan GetConsumerRunningInfo QueryCorrectionOffset ConsumeDirectly CloneGroupOffset
-    ViewBrokerStats GetBrokerConsumeStats
+    ViewBrokerStats GetBrokerConsumeStats QueryConsumeQueue
 }
 
 /// Names of fields, most of those that a header cannot do without among them.
