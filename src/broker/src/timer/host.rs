@@ -47,10 +47,12 @@ impl Host {
         self.queue.clone()
     }
 
-    /// Reads what was delivered from a position of the log on: a crash came before `timercheck` said so.
-    pub(super) fn learn_delivered(&mut self, from: Option<u64>) {
+    /// Reads what was delivered from a position of the log on: a crash came before `timercheck` said so. Answers until when
+    /// it may come again: a clock that was set back since may say that it is yet to be due.
+    pub(super) fn learn_delivered(&mut self, from: Option<u64>) -> i64 {
         let store = self.broker.store.clone();
-        let Some(mut at) = from else { return };
+        let mut until = self.broker.clock.wall_ms();
+        let Some(mut at) = from else { return until };
         let (end, file_bytes) = (store.visible(), store.options().commitlog_file_bytes.max(1));
         while at < end {
             let Some(bytes) = store.read_record(at) else {
@@ -61,18 +63,20 @@ impl Host {
             };
             at += bytes.len() as u64;
             let Ok(record) = RecordView::parse(&bytes) else { continue };
-            if properties::get(record.properties(), names::TIMER_DEQUEUE_MS).is_some() {
+            if let Some(ms) = properties::get_i64(record.properties(), names::TIMER_DEQUEUE_MS) {
+                until = until.max(ms);
                 let key = delivery_key(record.topic(), record.queue_id(), record.properties(), record.body());
                 *self.delivered.entry(key).or_default() += 1;
             }
         }
-        self.delivered_until = (self.broker.clock.wall_ms(), self.queue().1);
+        self.delivered_until = (until, self.queue().1);
         if !self.delivered.is_empty() {
             tracing::info!(
                 messages = self.delivered.len(),
                 "timer messages had been delivered before the crash"
             );
         }
+        until
     }
 
     /// Once they cannot come again.
@@ -233,7 +237,9 @@ impl TimerHost for Host {
             tracing::error!(phy = due.phy, "a timer message without its topic is skipped");
             return Ok(());
         };
+        // What goes around is of another time than what the slot's cancellations name.
         if !cancelled.is_empty()
+            && !due.rolls
             && let Some(uniq) = uniq
         {
             let with_topic = broker.settings.load().store.append_topic_for_timer_delete_key;

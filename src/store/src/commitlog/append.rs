@@ -212,7 +212,8 @@ impl Core {
             })?;
         }
         self.log.make_room(&mut tail, len).map_err(|e| self.refuse("prepare the log", e))?;
-        let store_ts = self.clock.wall_ms().max(tail.last_ts);
+        let now = self.clock.wall_ms();
+        let store_ts = now.max(tail.last_ts);
         let mut at = 0;
         for (draft, (size, ts_at)) in drafts.iter().zip(&scratch.sizes) {
             let phy = tail.pos + at as u64;
@@ -221,7 +222,8 @@ impl Core {
             } else {
                 let tags_code = match draft.tags_code {
                     TagsCode::Value(code) => code,
-                    TagsCode::DeliverAt { delay_ms } => store_ts.saturating_add(delay_ms),
+                    // A clock that was set back makes no delay longer.
+                    TagsCode::DeliverAt { delay_ms } => now.saturating_add(delay_ms),
                 };
                 queue.push_messages(Unit { phy, size: *size, tags_code }, count, store_ts)
             };

@@ -310,6 +310,13 @@ impl Timer {
         self.uncounted.map(|uncounted| uncounted.from)
     }
 
+    /// They may come again until the wheel is past `until_ms`.
+    pub fn remember_delivered(&mut self, until_ms: i64) {
+        if let Some(uncounted) = &mut self.uncounted {
+            uncounted.read_ms = uncounted.read_ms.max(until_ms);
+        }
+    }
+
     /// A time's second. Java: formatTimeMs.
     fn floor(&self, ms: i64) -> i64 {
         ms.div_euclid(self.options.precision_ms).saturating_mul(self.options.precision_ms)
