@@ -11,13 +11,14 @@ use oxmq_remoting::Loopback;
 use crate::broker::{Broker, Settings};
 use crate::front::Front;
 use crate::start::{self, StartError};
-use crate::{deliver, upkeep};
+use crate::{deliver, timer, upkeep};
 
 /// Such a broker. Dropping it is a kill: nothing is written that was not.
 pub struct Driven {
     broker: Arc<Broker>,
     front: Arc<Front>,
     trouble: deliver::Trouble,
+    timer: Option<timer::ByHand>,
     stop: AtomicBool,
 }
 
@@ -26,8 +27,10 @@ impl Driven {
     pub fn open(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
         let broker = start::still(settings, clock)?;
         deliver::correct(&broker);
+        let timer = start::timer_of(&broker)?.map(timer::ByHand::new);
         let front = Arc::new(Front(Arc::clone(&broker)));
-        Ok(Self { broker, front, trouble: deliver::Trouble::default(), stop: AtomicBool::new(false) })
+        let trouble = deliver::Trouble::default();
+        Ok(Self { broker, front, trouble, timer, stop: AtomicBool::new(false) })
     }
 
     /// A client connects.
@@ -43,6 +46,14 @@ impl Driven {
     /// What is due of the delay levels is delivered.
     pub fn deliver(&mut self) {
         deliver::deliver_due(&self.broker, &self.stop, &mut self.trouble);
+    }
+
+    /// The timer wheel is looked at: what is sent goes into it, what is due is delivered, and its checkpoint is written when it
+    /// is time.
+    pub fn turn_wheel(&mut self) {
+        if let Some(timer) = &mut self.timer {
+            timer.rounds();
+        }
     }
 
     /// Held pulls that have waited long enough are answered; clients that were silent for too long are gone.
@@ -64,5 +75,8 @@ impl Driven {
     /// An orderly stop.
     pub fn stop(self) {
         start::close(&self.broker);
+        if let Some(timer) = self.timer {
+            timer.close();
+        }
     }
 }

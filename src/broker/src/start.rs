@@ -222,6 +222,12 @@ pub(crate) fn still(settings: Settings, clock: SharedClock) -> Result<Arc<Broker
 
 /// The timer wheel, where there is to be one.
 async fn open_timer(broker: &Arc<Broker>) -> Result<Option<timer::Opened>, StartError> {
+    let broker = Arc::clone(broker);
+    tokio::task::spawn_blocking(move || timer_of(&broker)).await.map_err(std::io::Error::other)?
+}
+
+/// The same, on this thread.
+pub(crate) fn timer_of(broker: &Arc<Broker>) -> Result<Option<timer::Opened>, StartError> {
     let settings = broker.settings.load();
     if !settings.store.timer_wheel_enable {
         return Ok(None);
@@ -229,9 +235,7 @@ async fn open_timer(broker: &Arc<Broker>) -> Result<Option<timer::Opened>, Start
     let folder = Path::new(&settings.store.store_path_root_dir).join("config");
     let file = ConfigFile::new(&folder, "timermetrics");
     let metrics = timer::metrics::Metrics::open(file, Arc::clone(&broker.clock))?;
-    let broker = Arc::clone(broker);
-    let opened = tokio::task::spawn_blocking(move || timer::Opened::open(&broker, metrics));
-    Ok(Some(opened.await.map_err(std::io::Error::other)??))
+    Ok(Some(timer::Opened::open(broker, metrics)?))
 }
 
 /// Calls to nameservers; whom to call, the registration finds out.

@@ -16,10 +16,11 @@
 //!
 //! # A seed ([`world`])
 //!
-//! Some hundred steps: sends, with and without a delay level, some again under the same id as after a lost answer; half
-//! messages, committed, rolled back or left; pulls,
+//! Some hundred steps: sends, with a delay level, with a time of their own (some of them far enough away to go around the
+//! timer wheel, or too far) or without, some again under the same id as after a lost answer; recalls; half messages, committed,
+//! rolled back or left; pulls,
 //! held or not; messages consumed in any order, a part of them refused; commits; members that join, leave and vanish; time
-//! that passes; the broker stopped or killed and started again. Then everything is consumed.
+//! that passes; the clock set back or ahead; the broker stopped or killed and started again. Then everything is consumed.
 //!
 //! # What is checked ([`model`])
 //!
@@ -28,6 +29,9 @@
 //! - Nothing is there that was not sent, nothing more often than sent. Delayed messages alone may come again after a kill,
 //!   and only those that were delivered in the last seconds before it.
 //! - A delayed message is never seen early, nor late by more than a look at the levels. Those of a level keep their order.
+//!   (Where the clock was set back, a level's messages from before come at once or hold up those behind, as with Apache.)
+//! - A message with a time of its own is never seen before it, is there when the time's second is over, and once, whatever
+//!   is done to clock and broker; one that was recalled in time is not seen.
 //! - A half message is not seen before its commit, once after it, and never after its rollback.
 //! - A send-back is seen once in the retry topic, counted, at its time, or in the dead-letter topic.
 //! - A held pull is answered as soon as there is something for it.

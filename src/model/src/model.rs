@@ -31,38 +31,41 @@ pub struct Copy {
     pub attempt: i32,
 }
 
+/// Which way a message takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// At once.
+    Straight,
+    /// Through a delay level.
+    Level(i32),
+    /// Through the timer wheel; when its slot begins, ms.
+    Wheel(i64),
+}
+
 /// One that has to appear once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Owed {
-    /// Not before, and by the next look at the delay levels, ms.
-    due: i64,
+    /// To be there by the first look at what is due after that, ms.
+    by: i64,
     /// What was owed earlier has lower numbers.
     number: u64,
-    /// 0 without a detour; below 0 where it may be any of several.
-    level: i32,
+    /// Not there before, ms.
+    from: i64,
+    way: Way,
 }
 
 #[derive(Debug, Default)]
 struct Expected {
     places: BTreeSet<Place>,
     owed: BTreeSet<Owed>,
+    /// How often it was owed.
+    sent: u32,
+    /// How often it has come.
+    came: u32,
     /// How often it may come once more.
     again: u32,
     /// When it came through a delay level.
     delivered: Vec<i64>,
-}
-
-impl Expected {
-    /// Copies that are due at once, by several levels, look the same: nothing is said of their order.
-    fn set_apart(&mut self, now: i64) {
-        let due: Vec<Owed> = self.owed.iter().take_while(|owed| owed.due <= now).copied().collect();
-        if due.iter().any(|owed| owed.level != due[0].level) {
-            for owed in due {
-                self.owed.remove(&owed);
-                self.owed.insert(Owed { level: -owed.level.abs(), ..owed });
-            }
-        }
-    }
 }
 
 /// The model.
@@ -74,6 +77,12 @@ pub struct Model {
     named: BTreeMap<(Place, i64), Copy>,
     /// The number of the last that came through a level into a queue.
     order: BTreeMap<(i32, Place), u64>,
+    /// The clock was set back: the level's first message holds up those behind it until then.
+    held_up: BTreeMap<i32, i64>,
+    /// The latest that the clock ever was.
+    latest: i64,
+    /// Recalled: whose name and time these are.
+    recalled: BTreeSet<(u32, i64)>,
     committed: BTreeMap<Place, i64>,
     saved: BTreeMap<Place, i64>,
     consumed: BTreeSet<u32>,
@@ -88,12 +97,30 @@ impl Model {
         self.queues.get(&place).map_or(&[], Vec::as_slice)
     }
 
-    /// The broker has acknowledged a message for `place`, to be seen from `due` on; `level` is 0 where it takes no detour.
-    pub fn owe(&mut self, copy: Copy, places: impl IntoIterator<Item = Place>, due: i64, level: i32) {
+    /// The broker has acknowledged a message for `place`, to be seen not before `from` and at the first look after `by`.
+    pub fn owe(
+        &mut self,
+        copy: Copy,
+        places: impl IntoIterator<Item = Place>,
+        (from, by): (i64, i64),
+        way: Way,
+    ) {
         self.next += 1;
+        let recalled = matches!(way, Way::Wheel(slot) if self.recalled.contains(&(copy.id, slot)));
         let expected = self.expected.entry(copy).or_default();
         expected.places.extend(places);
-        expected.owed.insert(Owed { due, number: self.next, level });
+        expected.sent += 1;
+        if !recalled {
+            expected.owed.insert(Owed { by, number: self.next, from, way });
+        }
+    }
+
+    /// The broker has acknowledged that what has this name and this time is not wanted. What was delivered stays.
+    pub fn recall(&mut self, id: u32, slot: i64) {
+        self.recalled.insert((id, slot));
+        if let Some(expected) = self.expected.get_mut(&Copy { id, attempt: 0 }) {
+            expected.owed.retain(|owed| owed.way != Way::Wheel(slot));
+        }
     }
 
     /// The answer to a send named this offset.
@@ -115,19 +142,20 @@ impl Model {
         if let Some(named) = self.named.get(&(place, offset)).filter(|named| **named != copy) {
             return Err(format!("{}: its sender was told that {named:?} is there", what()));
         }
-        expected.set_apart(now);
-        let owed = expected.owed.first().copied();
-        match owed.filter(|owed| owed.due <= now) {
+        expected.came += 1;
+        let owed = expected.owed.iter().find(|owed| owed.from <= now).or(expected.owed.first()).copied();
+        match owed.filter(|owed| owed.from <= now) {
             Some(owed) => {
                 expected.owed.remove(&owed);
-                if owed.level != 0 {
-                    expected.delivered.push(now);
+                let Way::Level(level) = owed.way else { return Ok(()) };
+                expected.delivered.push(now);
+                // Which of several it is, nobody knows.
+                if expected.sent > 1 {
+                    return Ok(());
                 }
-                if owed.level > 0 {
-                    let last = self.order.insert((owed.level, place), owed.number);
-                    if last.is_some_and(|last| last > owed.number) {
-                        return Err(format!("{}: overtaken in level {}", what(), owed.level));
-                    }
+                let last = self.order.insert((level, place), owed.number);
+                if last.is_some_and(|last| last > owed.number) {
+                    return Err(format!("{}: overtaken in level {level}", what()));
                 }
             }
             None if expected.again > 0 => {
@@ -136,7 +164,7 @@ impl Model {
                 expected.delivered.push(now);
             }
             None => match owed {
-                Some(owed) => return Err(format!("{}: {} ms early", what(), owed.due - now)),
+                Some(owed) => return Err(format!("{}: {} ms early", what(), owed.from - now)),
                 None => return Err(format!("{}: once more than it was sent", what())),
             },
         }
@@ -146,16 +174,49 @@ impl Model {
     /// All that is due has been delivered, and appeared.
     pub fn nothing_is_late(&self, now: i64) -> Result<(), Broken> {
         for (copy, expected) in &self.expected {
-            if let Some(owed) = expected.owed.first().filter(|owed| owed.due <= now) {
-                return Err(format!("{copy:?} is not there {} ms after it was due", now - owed.due));
+            let late = expected.owed.iter().map(|owed| (owed, self.by(owed))).find(|(_, by)| *by <= now);
+            if let Some((owed, by)) = late {
+                return Err(format!(
+                    "{copy:?}, {:?}, is not there {} ms after it was due",
+                    owed.way,
+                    now - by
+                ));
             }
         }
         Ok(())
     }
 
-    /// Whether anything is yet to appear.
-    pub fn owes(&self) -> bool {
-        self.expected.values().any(|e| !e.owed.is_empty())
+    fn by(&self, owed: &Owed) -> i64 {
+        match owed.way {
+            Way::Level(level) => self.held_up.get(&level).copied().unwrap_or(0).max(owed.by),
+            Way::Straight | Way::Wheel(_) => owed.by,
+        }
+    }
+
+    /// When the last of what has not appeared is due.
+    pub fn last_due(&self) -> Option<i64> {
+        self.expected.values().flat_map(|e| &e.owed).map(|owed| self.by(owed)).max()
+    }
+
+    /// The clock was set by so many ms, to `now`. `delay` says how long a level takes, ms.
+    pub fn clock_set(&mut self, by_ms: i64, now: i64, delay: impl Fn(i32) -> i64) {
+        self.latest = self.latest.max(now - by_ms);
+        for expected in self.expected.values_mut() {
+            expected.delivered.iter_mut().for_each(|at| *at += by_ms);
+            // A level delivers at once what seems to be further away than the level reaches, unless such that is not is before it.
+            let owed = std::mem::take(&mut expected.owed);
+            expected.owed = owed
+                .into_iter()
+                .map(|owed| match owed.way {
+                    Way::Level(level) if by_ms < 0 => {
+                        let held_up = self.held_up.entry(level).or_default();
+                        *held_up = owed.by.max(*held_up);
+                        if owed.from > now + delay(level) { Owed { from: i64::MIN, ..owed } } else { owed }
+                    }
+                    _ => owed,
+                })
+                .collect();
+        }
     }
 
     /// A pull of `place` from `offset` gave these: they are what is there, and something where there is something.
@@ -195,10 +256,24 @@ impl Model {
         self.saved = self.committed.clone();
     }
 
-    /// The broker was killed.
-    pub fn killed(&mut self, now: i64) {
+    /// The broker was killed. `delay` says how long a level takes, ms.
+    pub fn killed(&mut self, now: i64, delay: impl Fn(i32) -> i64) {
         self.committed = self.saved.clone();
         for expected in self.expected.values_mut() {
+            // Delivery times of levels are made again from the times in the log, which never go back: where the clock did, they
+            // are later then, or so far away that they are taken for ones of before the step.
+            let owed = std::mem::take(&mut expected.owed);
+            expected.owed = owed
+                .into_iter()
+                .map(|owed| match owed.way {
+                    Way::Level(level) if owed.from < self.latest + delay(level) => {
+                        let held_up = self.held_up.entry(level).or_default();
+                        *held_up = (self.latest + delay(level)).max(*held_up);
+                        Owed { from: i64::MIN, ..owed }
+                    }
+                    _ => owed,
+                })
+                .collect();
             expected.again += expected.delivered.iter().filter(|at| **at >= now - REPEAT_MS).count() as u32;
         }
     }
@@ -211,7 +286,8 @@ impl Model {
     /// Everything has been consumed, or given up.
     pub fn all_consumed(&self) -> Result<(), Broken> {
         let dead: BTreeSet<u32> = self.queue((Topic::Dead, 0)).iter().map(|c| c.id).collect();
-        match self.expected.keys().find(|c| !self.consumed.contains(&c.id) && !dead.contains(&c.id)) {
+        let mut came = self.expected.iter().filter(|(_, e)| e.came > 0).map(|(copy, _)| copy);
+        match came.find(|c| !self.consumed.contains(&c.id) && !dead.contains(&c.id)) {
             Some(copy) => Err(format!("{copy:?} was never consumed")),
             None => Ok(()),
         }

@@ -20,6 +20,14 @@ pub enum Mutant {
     StoreTwice,
     /// Nobody is told that a member has left.
     LeaveUnheard,
+    /// A slot of the timer wheel is emptied when it begins.
+    RoundDown,
+    /// A restart knows nothing of the timer's checkpoint.
+    ForgetTimer,
+    /// The timer's checkpoint is saved ahead of what is in the wheel.
+    TimerAhead,
+    /// A recall is acknowledged and does nothing.
+    LoseRecall,
     /// A half message is stored as a plain one.
     ShowHalf,
     /// A commit is acknowledged and does nothing.
@@ -28,7 +36,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::DeliverEarly,
         Self::LoseRetry,
         Self::CommitAhead,
@@ -37,6 +45,10 @@ impl Mutant {
         Self::LoseWakeUp,
         Self::StoreTwice,
         Self::LeaveUnheard,
+        Self::RoundDown,
+        Self::ForgetTimer,
+        Self::TimerAhead,
+        Self::LoseRecall,
         Self::ShowHalf,
         Self::LoseCommit,
     ];

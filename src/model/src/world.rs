@@ -3,6 +3,7 @@
 mod consume;
 mod members;
 mod produce;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,10 @@ use oxmq_protocol::code::RequestCode as RC;
 use oxmq_sim::rng::Rng;
 
 use crate::client::{Answer, Peer, Record};
-use crate::model::{Broken, Copy, Model, Place, Topic};
+use crate::model::{Broken, Copy, Model, Place, Topic, Way};
 use crate::mutant::Mutant;
 use crate::seed::{Config, Report};
+use produce::{Delay, Recallable};
 
 const GROUP: &str = "group";
 const QUEUES: i32 = 3;
@@ -29,14 +31,28 @@ const LEVELS_MAX: i32 = 6;
 /// Retries that the members ask for.
 const RETRIES: i32 = 1;
 /// How often a client says that it is there.
-const HEARTBEAT_MS: i64 = 30_000;
+const HEARTBEAT_MS: u64 = 30_000;
 /// How often the broker looks at what is due, and saves.
 const DELIVER_MS: u64 = 100;
-const SAVE_MS: i64 = 1_000;
+const SAVE_MS: u64 = 1_000;
 const SUCCESS: i32 = 0;
 const NOT_FOUND: i32 = 19;
 const NO_TOPIC: i32 = 17;
 const NO_OFFSET: i32 = 22;
+const ILLEGAL: i32 = 13;
+const TOO_LATE: i32 = 604;
+/// `timerPrecisionMs`.
+const SLOT_MS: i64 = 1_000;
+/// `timerMaxDelaySec`, and `timerRollWindowSlot`: what is further away goes around.
+const TIMER_MAX_MS: i64 = 60_000;
+const WINDOW_SLOTS: &str = "8";
+/// Steps of the clock in a seed.
+const CLOCK_SETS_MAX: u32 = 6;
+
+/// How long a delay level takes.
+fn delay_ms(level: i32) -> i64 {
+    i64::from(level) * 1_000
+}
 
 impl Topic {
     fn name(self) -> &'static str {
@@ -99,7 +115,7 @@ struct Member {
     id: String,
     peer: Peer,
     mine: BTreeMap<Place, Mine>,
-    beat_ms: i64,
+    beat_ms: u64,
 }
 
 /// A seed at work.
@@ -112,12 +128,16 @@ pub struct World {
     report: Report,
     members: Vec<Member>,
     halves: Vec<Half>,
+    /// What was sent, to be sent again: queue and delay.
+    sent: BTreeMap<u32, (i32, Delay)>,
+    recallable: Vec<Recallable>,
     producer: Option<Peer>,
     observer: Option<Peer>,
     broker: Option<Driven>,
     next_id: u32,
     next_peer: u16,
-    saved_ms: i64,
+    saved_ms: u64,
+    clock_sets: u32,
     /// The log's end when the queues were last looked at.
     seen: u64,
 }
@@ -134,12 +154,15 @@ impl World {
             report: Report::default(),
             members: Vec::new(),
             halves: Vec::new(),
+            sent: BTreeMap::new(),
+            recallable: Vec::new(),
             producer: None,
             observer: None,
             broker: None,
             next_id: 0,
             next_peer: 0,
             saved_ms: 0,
+            clock_sets: 0,
             seen: 0,
         };
         world.open()?;
@@ -182,7 +205,9 @@ impl World {
             72..79 => self.commit(),
             79..82 => self.join(),
             82..85 => self.leave(),
-            85..96 => {
+            85 => self.recall(),
+            86 => self.set_clock(),
+            87..96 => {
                 let ms = *self.rng.pick(&[100, 300, 1_000, 3_000, 7_000]);
                 self.pass(ms)
             }
@@ -209,6 +234,7 @@ impl World {
     fn open(&mut self) -> Result<(), Broken> {
         let mut settings = BrokerSettings::default();
         let root = self.folder.to_string_lossy().into_owned();
+        let max = (TIMER_MAX_MS / 1_000).to_string();
         for (key, value) in [
             ("brokerName", "broker"),
             ("brokerIP1", "127.0.0.1"),
@@ -218,6 +244,10 @@ impl World {
             ("mappedFileSizeConsumeQueue", "2000"),
             ("messageIndexEnable", "false"),
             ("messageDelayLevel", LEVELS),
+            ("timerMaxDelaySec", &max),
+            ("timerRollWindowSlot", WINDOW_SLOTS),
+            ("mappedFileSizeTimerLog", "2000"),
+            ("recallMessageEnable", "true"),
             ("storePathRootDir", &root),
         ] {
             settings.set(key, value).map_err(|e| format!("{key}: {e}"))?;
@@ -252,14 +282,14 @@ impl World {
             left -= step;
             self.time.real.advance_ms(step);
             self.deliver()?;
-            if self.now() - self.saved_ms >= SAVE_MS {
-                self.saved_ms = self.now();
+            if self.time.mono_ms() - self.saved_ms >= SAVE_MS {
+                self.saved_ms = self.time.mono_ms();
                 self.broker()?.save().map_err(|e| e.to_string())?;
                 self.model.save();
             }
         }
         self.broker()?.expire();
-        let now = self.now();
+        let now = self.time.mono_ms();
         for m in 0..self.members.len() {
             if now - self.members[m].beat_ms >= HEARTBEAT_MS {
                 self.beat(m)?;
@@ -268,56 +298,30 @@ impl World {
         Ok(())
     }
 
+    /// An operator, or NTP, sets the broker's clock.
+    fn set_clock(&mut self) -> Result<(), Broken> {
+        if self.clock_sets == CLOCK_SETS_MAX {
+            return Ok(());
+        }
+        self.clock_sets += 1;
+        self.report.clock_sets += 1;
+        let by_ms =
+            *self.rng.pick(&[-9_000_000, -20_000, -3_300, -900, -40, 70, 1_100, 2_600, 17_000, 9_000_000]);
+        self.say(|| format!("the clock is set by {by_ms} ms"));
+        self.time.real.set_wall_ms(self.now() + by_ms);
+        self.model.clock_set(by_ms, self.now(), delay_ms);
+        self.deliver()
+    }
+
     fn deliver(&mut self) -> Result<(), Broken> {
-        let ahead = if self.is(Mutant::DeliverEarly) { 500 } else { 0 };
-        self.time.ahead.store(ahead, Ordering::Relaxed);
+        let ahead = |is: bool, ms: i64| if is { ms } else { 0 };
+        self.time.ahead.store(ahead(self.is(Mutant::DeliverEarly), 500), Ordering::Relaxed);
         self.broker()?.deliver();
+        self.time.ahead.store(ahead(self.is(Mutant::RoundDown), SLOT_MS), Ordering::Relaxed);
+        self.broker()?.turn_wheel();
         self.time.ahead.store(0, Ordering::Relaxed);
         self.observe()?;
         self.model.nothing_is_late(self.now())
-    }
-
-    /// The broker ends in one of two ways and starts again. Its clients go on.
-    fn restart(&mut self) -> Result<(), Broken> {
-        let kill = self.rng.chance(1, 2);
-        self.say(|| if kill { "kill".into() } else { "stop".into() });
-        if kill && self.is(Mutant::ProgressAhead) {
-            let broker = self.broker()?;
-            let progress = &broker.broker().progress;
-            (1..=LEVELS_MAX).for_each(|level| progress.advance(level, progress.next(level) + 1));
-            (0..2).try_for_each(|_| broker.save().map_err(|e| e.to_string()))?;
-        }
-        let clients = std::mem::take(&mut self.members);
-        let clients: Vec<_> = clients.into_iter().map(|m| (m.id, m.mine)).collect();
-        (self.producer, self.observer) = (None, None);
-        let file = self.folder.join("config/consumerOffset.json");
-        let before = std::fs::read(&file).ok();
-        if let Some(broker) = self.broker.take() {
-            if kill {
-                self.report.kills += 1;
-                self.model.killed(self.now());
-            } else {
-                self.report.stops += 1;
-                broker.stop();
-                self.model.save();
-            }
-        }
-        if self.is(Mutant::ForgetOffsets) {
-            let _ = before.map_or_else(|| std::fs::remove_file(&file), |bytes| std::fs::write(&file, bytes));
-            let _ = std::fs::remove_file(self.folder.join("config/consumerOffset.json.bak"));
-        }
-        self.time.real.advance_ms(200);
-        self.open()?;
-        for (id, mut mine) in clients {
-            mine.values_mut().for_each(|m| m.pull = None);
-            let peer = self.connect()?;
-            self.members.push(Member { id, peer, mine, beat_ms: 0 });
-        }
-        for m in 0..self.members.len() {
-            self.beat(m)?;
-            self.rebalance(m)?;
-        }
-        self.deliver()
     }
 
     // --- what is seen ---
@@ -400,7 +404,13 @@ impl World {
             self.leave_one(0, false)?;
             self.settle()?;
         }
-        for _ in 0..200 {
+        for round in 0..200 {
+            // What the clock's last step has put far away.
+            let far = self.model.last_due().map_or(0, |due| due - self.now() - 20_000);
+            if round == 100 && far > 0 {
+                self.time.real.set_wall_ms(self.now() + far);
+                self.model.clock_set(far, self.now(), delay_ms);
+            }
             self.pass(500)?;
             self.settle()?;
             for place in places().filter(|p| p.0 != Topic::Dead) {
@@ -414,7 +424,7 @@ impl World {
                 let end = self.model.queue(place).len() as i64;
                 self.members[0].mine.get(&place).is_some_and(|mine| mine.next == end)
             });
-            if over && !self.model.owes() {
+            if over && self.model.last_due().is_none() {
                 return self.model.all_consumed();
             }
         }

@@ -69,8 +69,9 @@ impl Opened {
             tracing::error!(%error, "flush the log");
         }
         let mut host = Host::new(Arc::clone(broker));
-        let timer = Timer::open(options, broker.clock.wall_ms(), &mut host)?;
-        host.learn_delivered(timer.delivered_from());
+        let mut timer = Timer::open(options, broker.clock.wall_ms(), &mut host)?;
+        let until = host.learn_delivered(timer.delivered_from());
+        timer.remember_delivered(until);
         let shared = Shared { figures: Arc::clone(timer.figures()), metrics, rates: Mutex::default() };
         // The broker has one timer: it is opened once.
         let _ = broker.timer.set(shared);
@@ -136,9 +137,33 @@ impl Stopped {
     }
 }
 
+/// The wheel without its thread: whoever owns it says when it is looked at.
+pub(crate) struct ByHand {
+    opened: Opened,
+    turn: Turn,
+}
+
+impl ByHand {
+    pub(crate) fn new(opened: Opened) -> Self {
+        let turn = Turn::new(&opened.host.broker);
+        Self { opened, turn }
+    }
+
+    /// What the thread does before it waits.
+    pub(crate) fn rounds(&mut self) {
+        while self.turn.round(&mut self.opened).is_none() {}
+    }
+
+    /// After the store was flushed for the last time.
+    pub(crate) fn close(self) {
+        Stopped(self.opened).close();
+    }
+}
+
 /// What the thread remembers from one round to the next.
 struct Turn {
-    begin_ms: i64,
+    /// Nothing is delivered before: `disappearTimeAfterStart`. On the clock that cannot be set, or a step back would hold all.
+    begin_mono_ms: u64,
     checkpoint_due_ms: u64,
     expire_due_ms: u64,
     /// When rates were taken, and the counts then.
@@ -149,9 +174,9 @@ struct Turn {
 impl Turn {
     fn new(broker: &Broker) -> Self {
         let now = broker.clock.mono_ms();
-        let hold = i64::from(broker.settings.load().store.disappear_time_after_start);
+        let hold = broker.settings.load().store.disappear_time_after_start;
         Self {
-            begin_ms: broker.clock.wall_ms().saturating_add(hold),
+            begin_mono_ms: now.saturating_add(u64::try_from(hold).unwrap_or(0)),
             checkpoint_due_ms: now,
             expire_due_ms: now + EXPIRE_MS,
             rates: (now, 0, 0),
@@ -166,7 +191,7 @@ impl Turn {
         let now_ms = broker.clock.wall_ms();
         let stops = Stops {
             enqueue: settings.store.timer_stop_enqueue,
-            dequeue: settings.store.timer_stop_dequeue || now_ms < self.begin_ms,
+            dequeue: settings.store.timer_stop_dequeue || broker.clock.mono_ms() < self.begin_mono_ms,
         };
         let round = opened.timer.round(now_ms, stops, &mut opened.host);
         opened.host.forget_delivered(opened.timer.figures());

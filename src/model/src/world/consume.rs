@@ -79,12 +79,13 @@ impl World {
         if copy.attempt >= RETRIES {
             self.say(|| format!("{copy:?} is given up"));
             self.report.dead += 1;
-            self.model.owe(next, [(Topic::Dead, 0)], self.now(), 0);
+            self.model.owe(next, [(Topic::Dead, 0)], (self.now(), self.now()), Way::Straight);
             return Ok(());
         }
         let level = if level == 0 { 3 + copy.attempt } else { level };
         self.say(|| format!("{copy:?} is sent back, level {level}"));
-        self.model.owe(next, [(Topic::Retry, 0)], self.now() + i64::from(level) * 1_000, level);
+        let due = self.now() + delay_ms(level);
+        self.model.owe(next, [(Topic::Retry, 0)], (due, due), Way::Level(level));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     pub(super) fn beat(&mut self, m: usize) -> Result<(), Broken> {
-        self.members[m].beat_ms = self.now();
+        self.members[m].beat_ms = self.time.mono_ms();
         let subscriptions = [Topic::Plain, Topic::Retry].map(|topic| {
             serde_json::json!({"topic": topic.name(), "subString": "*", "expressionType": "TAG", "subVersion": 5, "tagsSet": [], "codeSet": []})
         });

@@ -28,6 +28,9 @@ fn no_seed_breaks_a_promise() {
     for (what, sum, least) in [
         ("sends", total.sent, 20 * n),
         ("delayed messages", total.delayed, 5 * n),
+        ("timer messages", total.timed, 5 * n),
+        ("recalls", total.recalled, n / 5),
+        ("steps of the clock", total.clock_sets, n / 2),
         ("sends again", total.resent, n),
         ("half messages", total.halves, if serves_halves() { 2 * n } else { 0 }),
         ("half messages ended", total.ended, if serves_halves() { n } else { 0 }),
