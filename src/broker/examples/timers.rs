@@ -33,10 +33,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let running = runtime.block_on(start(dir.path()));
     let figures = || running.broker().timer.get().unwrap().figures.clone();
-    println!("{} MiB anonymous before", rss_mib());
+    println!("{} KiB anonymous before", rss_kib());
 
     // A rough guess at how long the sends take, so that none is due while they last.
-    let ahead_ms = 20_000 + messages / 5;
+    let ahead_ms = 20_000 + messages / 20;
     let first_ms = running.broker().clock.wall_ms() as u64 + ahead_ms;
     let begin = Instant::now();
     runtime.block_on(send(running.addrs()[0].to_string(), messages, first_ms));
@@ -51,15 +51,15 @@ fn main() {
         messages as f64 / sent.as_secs_f64(),
         (entered - sent).as_secs_f64()
     );
-    println!("{} MiB anonymous with {} pending", rss_mib(), figures().pending());
+    println!("{} KiB anonymous with {} pending", rss_kib(), figures().pending());
     let early = figures().delivered.load(Relaxed);
     assert_eq!(early, 0, "they were due before all were sent: fewer messages, or a faster machine");
     let mut most = 0;
     while figures().delivered.load(Relaxed) < messages {
-        most = most.max(rss_mib());
+        most = most.max(rss_kib());
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("{most} MiB anonymous at most while they are delivered, {} MiB after", rss_mib());
+    println!("{most} KiB anonymous at most while they are delivered, {} KiB after", rss_kib());
 
     let (mut rounded, mut late) = (Vec::new(), Vec::new());
     let store = &running.broker().store;
@@ -158,8 +158,8 @@ async fn send(addr: String, messages: u64, first_ms: u64) {
 }
 
 /// Memory of this process that no file stands behind.
-fn rss_mib() -> u64 {
+fn rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("RssAnon:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -11,6 +11,7 @@ use oxmq_remoting::Loopback;
 use crate::broker::{Broker, Settings};
 use crate::front::Front;
 use crate::start::{self, StartError};
+use crate::transaction::check;
 use crate::{deliver, timer, upkeep};
 
 /// Such a broker. Dropping it is a kill: nothing is written that was not.
@@ -19,6 +20,7 @@ pub struct Driven {
     front: Arc<Front>,
     trouble: deliver::Trouble,
     timer: Option<timer::ByHand>,
+    check: check::ByHand,
     stop: AtomicBool,
 }
 
@@ -28,9 +30,10 @@ impl Driven {
         let broker = start::still(settings, clock)?;
         deliver::correct(&broker);
         let timer = start::timer_of(&broker)?.map(timer::ByHand::new);
+        let check = check::ByHand::new(&broker);
         let front = Arc::new(Front(Arc::clone(&broker)));
         let trouble = deliver::Trouble::default();
-        Ok(Self { broker, front, trouble, timer, stop: AtomicBool::new(false) })
+        Ok(Self { broker, front, trouble, timer, check, stop: AtomicBool::new(false) })
     }
 
     /// A client connects.
@@ -56,6 +59,11 @@ impl Driven {
         }
     }
 
+    /// Ends of transactions are written when it is time, and producers asked for what they have not ended.
+    pub fn check_transactions(&mut self) {
+        self.check.turn();
+    }
+
     /// Held pulls that have waited long enough are answered; clients that were silent for too long are gone.
     pub fn expire(&mut self) {
         self.broker.waiting.expire(self.broker.clock.mono_ms());
@@ -74,6 +82,7 @@ impl Driven {
 
     /// An orderly stop.
     pub fn stop(self) {
+        self.check.finish();
         start::close(&self.broker);
         if let Some(timer) = self.timer {
             timer.close();

@@ -11,7 +11,17 @@ use oxmq_remoting::{Loopback, OwnedFrame};
 use crate::model::Broken;
 
 /// Requests of the broker to a client.
+const CHECK: i32 = 39;
 const TELL_CHANGE: i32 = 40;
+
+/// The broker asks what became of a transaction.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Asked {
+    pub key: String,
+    pub offset: String,
+    pub physical: String,
+}
 
 /// An answer.
 #[derive(Debug)]
@@ -92,13 +102,15 @@ pub struct Peer {
     pub answers: Vec<Answer>,
     /// The broker said that the group has changed.
     pub told: bool,
+    /// What the broker asked and nobody has answered.
+    pub asked: Vec<Asked>,
 }
 
 impl Peer {
     /// Client number `n` connects.
     pub fn connect(broker: &Driven, n: u16) -> Self {
         let loopback = broker.connect(SocketAddr::from(([127, 0, 0, 1], 20_000 + n)));
-        Self { loopback, opaque: 0, answers: Vec::new(), told: false }
+        Self { loopback, opaque: 0, answers: Vec::new(), told: false, asked: Vec::new() }
     }
 
     /// Sends a request; its opaque.
@@ -116,6 +128,15 @@ impl Peer {
             let head = frame.head().map_err(|e| e.to_string())?;
             if head.is_response() {
                 self.answers.push(answer(&frame)?);
+            } else if head.code == CHECK {
+                let field = |name: &str| {
+                    let found = head.ext.iter().find(|(k, _)| k.to_str() == name);
+                    found
+                        .map(|(_, v)| v.to_str().into_owned())
+                        .ok_or_else(|| format!("no {name} in {head:?}"))
+                };
+                let (offset, physical) = (field("tranStateTableOffset")?, field("commitLogOffset")?);
+                self.asked.push(Asked { key: field("transactionId")?, offset, physical });
             } else if head.code == TELL_CHANGE {
                 self.told = true;
             }

@@ -18,7 +18,7 @@
 //!
 //! Some hundred steps: sends, with a delay level, with a time of their own (some of them far enough away to go around the
 //! timer wheel, or too far) or without, some again under the same id as after a lost answer; recalls; half messages, committed,
-//! rolled back or left; pulls,
+//! rolled back or left, with a producer that answers the broker's questions, does not know, or is not there; pulls,
 //! held or not; messages consumed in any order, a part of them refused; commits; members that join, leave and vanish; time
 //! that passes; the clock set back or ahead; the broker stopped or killed and started again. Then everything is consumed.
 //!
@@ -32,7 +32,9 @@
 //!   (Where the clock was set back, a level's messages from before come at once or hold up those behind, as with Apache.)
 //! - A message with a time of its own is never seen before it, is there when the time's second is over, and once, whatever
 //!   is done to clock and broker; one that was recalled in time is not seen.
-//! - A half message is not seen before its commit, once after it, and never after its rollback.
+//! - A half message is not seen before its commit, once after it, and never after its rollback. It is not asked for before
+//!   its time, nor more often than `transactionCheckMax`, nor once it is ended, unless the broker may have forgotten that;
+//!   in the end it is ended or given up.
 //! - A send-back is seen once in the retry topic, counted, at its time, or in the dead-letter topic.
 //! - A held pull is answered as soon as there is something for it.
 //! - The broker gives back the offset that was committed; after a kill the one that was saved last.

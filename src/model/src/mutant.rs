@@ -32,11 +32,13 @@ pub enum Mutant {
     ShowHalf,
     /// A commit is acknowledged and does nothing.
     LoseCommit,
+    /// A restart forgets which halves were ended.
+    ForgetOps,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::DeliverEarly,
         Self::LoseRetry,
         Self::CommitAhead,
@@ -51,5 +53,6 @@ impl Mutant {
         Self::LoseRecall,
         Self::ShowHalf,
         Self::LoseCommit,
+        Self::ForgetOps,
     ];
 }

@@ -4,8 +4,9 @@ mod consume;
 mod members;
 mod produce;
 mod restart;
+mod transactions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,6 +22,7 @@ use crate::model::{Broken, Copy, Model, Place, Topic, Way};
 use crate::mutant::Mutant;
 use crate::seed::{Config, Report};
 use produce::{Delay, Recallable};
+use transactions::Half;
 
 const GROUP: &str = "group";
 const QUEUES: i32 = 3;
@@ -46,6 +48,12 @@ const SLOT_MS: i64 = 1_000;
 /// `timerMaxDelaySec`, and `timerRollWindowSlot`: what is further away goes around.
 const TIMER_MAX_MS: i64 = 60_000;
 const WINDOW_SLOTS: &str = "8";
+/// Where halves end that nobody ends; `transactionTimeOut`, `transactionCheckMax`; a kill may have questions and ends
+/// forgotten that are so young: ends are written once a second, and so is the progress, once the log is synced behind it.
+const GIVEN_UP: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
+const CHECK_AFTER_MS: u64 = 1_500;
+const CHECKS_MAX: i32 = 3;
+const HALF_LATE_MS: u64 = 3_500;
 /// Steps of the clock in a seed.
 const CLOCK_SETS_MAX: u32 = 6;
 
@@ -101,16 +109,6 @@ impl Mine {
     }
 }
 
-/// A half message that its producer has not ended.
-#[derive(Clone, Copy)]
-struct Half {
-    copy: Copy,
-    place: Place,
-    /// Where the broker keeps it: offset in its queue, position in the log.
-    offset: i64,
-    physical: i64,
-}
-
 struct Member {
     id: String,
     peer: Peer,
@@ -127,7 +125,14 @@ pub struct World {
     model: Model,
     report: Report,
     members: Vec<Member>,
-    halves: Vec<Half>,
+    halves: BTreeMap<u32, Half>,
+    /// The producer has said that it is there, and when.
+    producer_there: bool,
+    producer_beat_ms: u64,
+    /// Messages of [`GIVEN_UP`] that were seen.
+    given_up: i64,
+    /// The latest that the clock ever was.
+    latest: i64,
     /// What was sent, to be sent again: queue and delay.
     sent: BTreeMap<u32, (i32, Delay)>,
     recallable: Vec<Recallable>,
@@ -153,7 +158,11 @@ impl World {
             model: Model::default(),
             report: Report::default(),
             members: Vec::new(),
-            halves: Vec::new(),
+            halves: BTreeMap::new(),
+            producer_there: true,
+            producer_beat_ms: 0,
+            given_up: 0,
+            latest: 0,
             sent: BTreeMap::new(),
             recallable: Vec::new(),
             producer: None,
@@ -206,6 +215,10 @@ impl World {
             79..82 => self.join(),
             82..85 => self.leave(),
             85 => self.recall(),
+            86 if self.rng.chance(1, 2) => {
+                self.producer_there = !self.producer_there;
+                self.producer_beat()
+            }
             86 => self.set_clock(),
             87..96 => {
                 let ms = *self.rng.pick(&[100, 300, 1_000, 3_000, 7_000]);
@@ -248,6 +261,10 @@ impl World {
             ("timerRollWindowSlot", WINDOW_SLOTS),
             ("mappedFileSizeTimerLog", "2000"),
             ("recallMessageEnable", "true"),
+            ("transactionTimeOut", "1500"),
+            ("transactionCheckMax", "3"),
+            ("transactionCheckInterval", "2000"),
+            ("transactionOpBatchInterval", "1000"),
             ("storePathRootDir", &root),
         ] {
             settings.set(key, value).map_err(|e| format!("{key}: {e}"))?;
@@ -256,7 +273,7 @@ impl World {
         self.broker = Some(broker);
         self.producer = Some(self.connect()?);
         self.observer = Some(self.connect()?);
-        Ok(())
+        if self.producer_there { self.producer_beat() } else { Ok(()) }
     }
 
     fn connect(&mut self) -> Result<Peer, Broken> {
@@ -290,6 +307,9 @@ impl World {
         }
         self.broker()?.expire();
         let now = self.time.mono_ms();
+        if self.producer_there && now - self.producer_beat_ms >= HEARTBEAT_MS {
+            self.producer_beat()?;
+        }
         for m in 0..self.members.len() {
             if now - self.members[m].beat_ms >= HEARTBEAT_MS {
                 self.beat(m)?;
@@ -307,6 +327,7 @@ impl World {
         self.report.clock_sets += 1;
         let by_ms =
             *self.rng.pick(&[-9_000_000, -20_000, -3_300, -900, -40, 70, 1_100, 2_600, 17_000, 9_000_000]);
+        self.latest = self.latest.max(self.now());
         self.say(|| format!("the clock is set by {by_ms} ms"));
         self.time.real.set_wall_ms(self.now() + by_ms);
         self.model.clock_set(by_ms, self.now(), delay_ms);
@@ -320,6 +341,8 @@ impl World {
         self.time.ahead.store(ahead(self.is(Mutant::RoundDown), SLOT_MS), Ordering::Relaxed);
         self.broker()?.turn_wheel();
         self.time.ahead.store(0, Ordering::Relaxed);
+        self.broker()?.check_transactions();
+        self.answer_asked()?;
         self.observe()?;
         self.model.nothing_is_late(self.now())
     }
@@ -356,7 +379,7 @@ impl World {
                 }
             }
         }
-        Ok(())
+        self.observe_given_up()
     }
 
     /// Lets everybody hear what there is to hear, and checks that they did.
@@ -406,7 +429,8 @@ impl World {
         }
         for round in 0..200 {
             // What the clock's last step has put far away.
-            let far = self.model.last_due().map_or(0, |due| due - self.now() - 20_000);
+            let due = self.model.last_due().map_or(0, |due| due - 20_000);
+            let far = due.max(self.latest) - self.now();
             if round == 100 && far > 0 {
                 self.time.real.set_wall_ms(self.now() + far);
                 self.model.clock_set(far, self.now(), delay_ms);
@@ -424,7 +448,7 @@ impl World {
                 let end = self.model.queue(place).len() as i64;
                 self.members[0].mine.get(&place).is_some_and(|mine| mine.next == end)
             });
-            if over && self.model.last_due().is_none() {
+            if over && self.model.last_due().is_none() && !self.is_any_open() {
                 return self.model.all_consumed();
             }
         }

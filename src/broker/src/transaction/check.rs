@@ -77,6 +77,33 @@ impl Checking {
     }
 }
 
+/// The check without its thread: whoever owns it says when it looks.
+pub(crate) struct ByHand {
+    broker: Arc<Broker>,
+    check: Check,
+    saved_ms: u64,
+    stop: AtomicBool,
+}
+
+impl ByHand {
+    pub(crate) fn new(broker: &Arc<Broker>) -> Self {
+        let now = broker.clock.mono_ms();
+        let check = Check { last_ms: now, ..Check::default() };
+        Self { broker: Arc::clone(broker), check, saved_ms: now, stop: AtomicBool::new(false) }
+    }
+
+    /// What the thread does before it waits.
+    pub(crate) fn turn(&mut self) {
+        self.check.turn(&self.broker, &self.stop);
+        save_metrics(&self.broker, &mut self.saved_ms);
+    }
+
+    /// Before a stop.
+    pub(crate) fn finish(mut self) {
+        self.check.finish(&self.broker);
+    }
+}
+
 fn save_metrics(broker: &Broker, saved_ms: &mut u64) {
     let now = broker.clock.mono_ms();
     let interval = broker.settings.load().broker.transaction_metric_flush_interval;

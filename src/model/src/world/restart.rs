@@ -14,11 +14,13 @@ impl World {
             (0..2).try_for_each(|_| broker.save().map_err(|e| e.to_string()))?;
         }
         self.spoil_timer(kill)?;
+        self.spoil_transactions()?;
         let clients = std::mem::take(&mut self.members);
         let clients: Vec<_> = clients.into_iter().map(|m| (m.id, m.mine)).collect();
         (self.producer, self.observer) = (None, None);
         let file = self.folder.join("config/consumerOffset.json");
         let before = std::fs::read(&file).ok();
+        self.halves_restarted(kill);
         if let Some(broker) = self.broker.take() {
             if kill {
                 self.report.kills += 1;
@@ -48,6 +50,20 @@ impl World {
             self.rebalance(m)?;
         }
         self.deliver()
+    }
+
+    /// [`Mutant::ForgetOps`]: the next start looks at all halves, and at no end of them.
+    fn spoil_transactions(&mut self) -> Result<(), Broken> {
+        if !self.is(Mutant::ForgetOps) {
+            return Ok(());
+        }
+        let broker = self.broker()?;
+        let (store, offsets) = (&broker.broker().store, &broker.broker().offsets);
+        let ops = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
+        let end = store.find_queue(ops, 0).map_or(0, |queue| queue.max_offset());
+        offsets.commit("CID_RMQ_SYS_TRANS", "RMQ_SYS_TRANS_HALF_TOPIC", 0, 0);
+        offsets.commit("CID_RMQ_SYS_TRANS", ops, 0, end);
+        broker.save().map_err(|e| e.to_string())
     }
 
     /// [`Mutant::TimerAhead`]: the timer's progress is ahead of what is in the wheel.
