@@ -1,5 +1,5 @@
 //! `lock`: one process a folder. Java locks byte 0 of the file (FileChannel.tryLock(0, 1, false), which is fcntl),
-//! and so does this: either keeps the other out.
+//! and this the whole file by fcntl: either keeps the other out.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};

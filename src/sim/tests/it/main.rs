@@ -18,7 +18,7 @@ fn config(seed: u64) -> Config {
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    let (first, n) = (number("OXMQ_SIM_SEED", 1_000_000), number("OXMQ_SIM_SEEDS", 1_500));
+    let (first, n) = (number("OXMQ_SIM_SEED", 1_000_000), number("OXMQ_SIM_SEEDS", 2_000));
     let base = scratch().unwrap();
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2)) as u64;
     let seeds = Seeds { seeds: n, seed: first, threads, failures: 1 };
