@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use arc_swap::ArcSwap;
 use oxmq_base::clock::SharedClock;
@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::figures::Figures;
+use crate::flow;
 use crate::lanes::Lanes;
 use crate::reply::Reply;
 use crate::services::cleanup::Cleanup;
@@ -124,6 +125,8 @@ pub struct Broker {
     pub cleanup: Cleanup,
     /// Told when old files should be looked at before their time.
     pub clean: Notify,
+    /// Clients that understand it are told to go elsewhere.
+    pub leaving: AtomicBool,
     pub(crate) turn: AtomicI32,
 }
 
@@ -238,6 +241,7 @@ impl Broker {
                 Reply::because(Code::TOPIC_NOT_EXIST, "the topic was deleted while the message was sent")
             }
             AppendError::SpaceLow => self.nearly_full(),
+            AppendError::Busy { held_ms } => flow::log_busy("[PC_SYNCHRONIZED]broker", *held_ms, self),
             AppendError::DiskFull(_) | AppendError::Io(_) | AppendError::ShutDown => {
                 if let AppendError::DiskFull(_) = error {
                     self.clean.notify_one();

@@ -198,6 +198,9 @@ pub fn serve(call: &Call<'_>, out: &mut Outbox) {
     let Some(route) = found else {
         return Reply::unsupported(code).write(call.head, serialize, out);
     };
+    if let Some(away) = flow::go_away(call.broker, call.head.version) {
+        return away.write(call.head, serialize, out);
+    }
     match (route.handler, route.lane) {
         (Handler::Hot(handle), _) => handle(call, out),
         (Handler::Quick(handle), _) => {

@@ -5,6 +5,8 @@
 //! work or for a topic to be made wait in a lane ([`crate::lanes`]), as long as Apache lets their kind wait in its thread
 //! pools' queues.
 
+use std::sync::atomic::Ordering;
+
 use oxmq_protocol::code::{RequestCode as RC, ResponseCode as Code};
 
 use crate::Broker;
@@ -12,6 +14,9 @@ use crate::broker::Settings;
 use crate::dispatch::Lane;
 use crate::lanes::Turn;
 use crate::reply::Reply;
+
+/// Clients above this version understand GO_AWAY. Java: `MQVersion.Version`.
+const V5_3_1: i32 = 475;
 
 /// What a lane is called in remarks.
 fn stage(lane: Lane) -> &'static str {
@@ -28,7 +33,7 @@ fn stage(lane: Lane) -> &'static str {
 fn limit(settings: &Settings, code: RC, lane: Lane) -> Option<(&'static str, i64)> {
     let broker = &settings.broker;
     match (code, lane) {
-        (_, Lane::Create) | (RC::CONSUMER_SEND_MSG_BACK, _) => {
+        (_, Lane::Create) | (RC::CONSUMER_SEND_MSG_BACK | RC::RECALL_MESSAGE, _) => {
             Some(("waitTimeMillsInSendQueue", broker.wait_time_mills_in_send_queue))
         }
         (RC::PULL_MESSAGE, _) => Some(("waitTimeMillsInPullQueue", broker.wait_time_mills_in_pull_queue)),
@@ -85,4 +90,34 @@ pub fn overload(stage: &str) -> Reply {
          bytes wait there"
     );
     Reply::because(Code::SYSTEM_BUSY, remark)
+}
+
+/// While an append has had the log for longer than `osPageCacheBusyTimeOutMills`: the refusal of a send, which would wait
+/// behind it and hold up its connection's thread. Java: `SendMessageProcessor.rejectRequest`; there are no buffers here to be
+/// short of, which it asks about too.
+pub fn rejects_sends(broker: &Broker, settings: &Settings) -> Option<Reply> {
+    let held_ms = broker.store.append_held_ms();
+    (held_ms > append_patience_ms(settings)).then(|| log_busy("[REJECTREQUEST]system", held_ms, broker))
+}
+
+/// How long an append waits for the one before, in ms.
+pub fn append_patience_ms(settings: &Settings) -> u64 {
+    u64::try_from(settings.store.os_page_cache_busy_time_out_mills).unwrap_or(u64::MAX)
+}
+
+/// The refusal where an append has had the log for too long.
+pub fn log_busy(who: &str, held_ms: u64, broker: &Broker) -> Reply {
+    let limit_ms = broker.settings.load().store.os_page_cache_busy_time_out_mills;
+    let remark = format!(
+        "{who} busy, start flow control for a while; stage: append to the log, held: {held_ms}ms, limit: {limit_ms}ms, cause: \
+         osPageCacheBusyTimeOutMills"
+    );
+    Reply::because(Code::SYSTEM_BUSY, remark)
+}
+
+/// The answer to clients that understand it, from 5.3.2 on, while the broker is leaving. Java:
+/// `NettyRemotingAbstract.processRequestCommand`.
+pub fn go_away(broker: &Broker, version: i32) -> Option<Reply> {
+    (broker.leaving.load(Ordering::Relaxed) && version > V5_3_1)
+        .then(|| Reply::because(Code::GO_AWAY, "please go away"))
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI32;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -39,7 +39,7 @@ use crate::services::{
 };
 use crate::transaction::Transactions;
 use crate::transaction::check::Checking;
-use crate::{registration, timer, upkeep};
+use crate::{flow, registration, timer, upkeep};
 
 /// Bytes of `mappedFileSizeConsumeQueue` are rounded up to whole units of so many.
 const QUEUE_UNIT: u64 = 20;
@@ -47,6 +47,8 @@ const QUEUE_UNIT: u64 = 20;
 const BATCH_QUEUE_UNIT: u64 = 46;
 /// How long a stop waits for connections to finish what they are served.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
+/// How often it is looked whether anybody is still connected.
+const GOOD_BYE_TICK: Duration = Duration::from_millis(50);
 /// `reviveQueueNum`'s default: queues of the topic that POP will use.
 const REVIVE_QUEUES: i32 = 8;
 /// Tries to find two free ports two apart, for `listenPort=0`.
@@ -119,6 +121,8 @@ pub struct Running {
     timer: Option<timer::Delivery>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    leave: watch::Sender<bool>,
+    registration: JoinHandle<()>,
 }
 
 /// Starts a broker on the current runtime. Returns once it serves; registration with the nameservers is under way.
@@ -153,9 +157,10 @@ pub async fn start(options: BrokerOptions) -> Result<Running, StartError> {
     let checking = Checking::start(Arc::clone(&broker))?;
     let server = server::serve(server_config, Arc::new(Front(Arc::clone(&broker))))?;
     let (stop, stopped) = watch::channel(false);
-    let mut tasks = upkeep::start(&broker, &stopped);
-    tasks.push(registration::start(&broker, nameservers, &stopped));
-    Ok(Running { broker, server, delivery, checking, timer, stop, tasks })
+    let tasks = upkeep::start(&broker, &stopped);
+    let (leave, left) = watch::channel(false);
+    let registration = registration::start(&broker, nameservers, &left);
+    Ok(Running { broker, server, delivery, checking, timer, stop, tasks, leave, registration })
 }
 
 impl Running {
@@ -172,7 +177,10 @@ impl Running {
     /// Stops: unregisters, takes no more connections, finishes what is being served, delivers no more, writes the books and
     /// the log. What could not be written is logged; the store then keeps its `abort` file, and the next start recovers.
     pub async fn stop(self) {
-        let Running { broker, server, delivery, checking, timer, stop, tasks } = self;
+        let Running { broker, server, delivery, checking, timer, stop, tasks, leave, registration } = self;
+        let _ = leave.send(true);
+        let _ = registration.await;
+        say_good_bye(&broker, &server).await;
         let _ = stop.send(true);
         for task in tasks {
             let _ = task.await;
@@ -190,6 +198,32 @@ impl Running {
             }
         });
         let _ = stopped.await;
+    }
+}
+
+/// Where a graceful end is wanted: sends clients elsewhere, until nobody is connected or it has taken as long as it may. The
+/// nameservers name this broker no more.
+async fn say_good_bye(broker: &Broker, server: &Server) {
+    let settings = broker.settings.load_full();
+    if !settings.server.enable_shutdown_gracefully {
+        return;
+    }
+    broker.leaving.store(true, Ordering::Relaxed);
+    // Who waits for messages waits elsewhere.
+    broker.waiting.expire(u64::MAX);
+    let seconds = u64::try_from(settings.server.shutdown_wait_time_seconds).unwrap_or(0);
+    let nobody = async {
+        let mut ticks = tokio::time::interval(GOOD_BYE_TICK);
+        while server.connections() > 0 {
+            ticks.tick().await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(seconds), nobody).await.is_err() {
+        tracing::info!(
+            connections = server.connections(),
+            seconds,
+            "clients are still connected: they are cut off"
+        );
     }
 }
 
@@ -296,6 +330,7 @@ fn assemble(
         register: Notify::new(),
         persist: Notify::new(),
         cleanup: Default::default(),
+        leaving: AtomicBool::new(false),
         clean: Notify::new(),
         turn: AtomicI32::new(0),
         identity,
@@ -349,6 +384,7 @@ fn recover_store(
     let topics =
         topics::Topics::open(&topic_options, ConfigFile::new(&folder, "topics.json"), Arc::clone(&clock))?;
     let store = unrecovered.with_batch_topics(topics.batch_names()).recover()?;
+    store.set_append_patience_ms(flow::append_patience_ms(settings));
     let recovered = store.recovered();
     if !recovered.clean || recovered.dispatched > 0 {
         // Only now do the queues say all.

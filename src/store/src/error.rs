@@ -50,6 +50,12 @@ pub enum AppendError {
     /// A sync failed earlier: no more writes until a restart.
     #[error("store is read-only since a write failed: {0}")]
     Poisoned(Arc<str>),
+    /// Another append, which may wait for the disk, has had the log for too long.
+    #[error("another append has had the log for {held_ms} ms")]
+    Busy {
+        /// How long, in ms.
+        held_ms: u64,
+    },
     /// The store is stopping.
     #[error("store is shut down")]
     ShutDown,

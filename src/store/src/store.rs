@@ -171,6 +171,24 @@ impl Store {
         Ok(appended)
     }
 
+    /// How long the append that is under way has had the log, in ms; 0 where none is. More than a few means that it waits for
+    /// the disk, and the next ones will.
+    pub fn append_held_ms(&self) -> u64 {
+        self.core().append_held_ms()
+    }
+
+    /// How long an append waits for others before it is [`AppendError::Busy`], in ms; 1000 without a word.
+    pub fn set_append_patience_ms(&self, ms: u64) {
+        self.core().log.set_patience_ms(ms);
+    }
+
+    /// Has the log, as an append has that waits for the disk, while what it returns lives: for tests.
+    #[doc(hidden)]
+    pub fn hold_appends(&self) -> Option<impl Sized + '_> {
+        let core = self.core();
+        core.log.hold(|| core.clock.wall_ms()).map(|(held, _)| held)
+    }
+
     /// Appends all or none, in one file, with consecutive offsets. `out` is cleared first.
     pub fn append_batch(
         &self,

@@ -20,6 +20,11 @@ crate::config! {
         write_buffer_low_water_mark: i32 = 0, key "writeBufferLowWaterMark", boot, in 0..=2147483647, moot "waiting answers have a limit of their own";
         /// Connections that may wait to be accepted.
         server_socket_backlog: i32 = 1024, key "serverSocketBacklog", boot, in 1..=65535, moot "the backlog is 1024";
+        /// At its end, a broker answers requests of clients from 5.3.2 on with GO_AWAY for a while, so that they go on with
+        /// other brokers at once.
+        enable_shutdown_gracefully: bool = false, key "enableShutdownGracefully", reload;
+        /// How long it does so at most, in s; it ends when nobody is connected any more.
+        shutdown_wait_time_seconds: i32 = 30, key "shutdownWaitTimeSeconds", reload, in 0..=86400;
         /// Longest frame that is accepted, in bytes.
         frame_max_length: i32 = 16_777_216, key "com.rocketmq.remoting.frameMaxLength", boot, in 1024..=1073741824;
     }
@@ -27,7 +32,7 @@ crate::config! {
         serverWorkerThreads: Int = 8, serverCallbackExecutorThreads: Int = 0, serverSelectorThreads: Int = 3,
         serverOnewaySemaphoreValue: Int = 256, serverAsyncSemaphoreValue: Int = 64,
         serverNettyWorkerGroupEnable: Bool = true, serverPooledByteBufAllocatorEnable: Bool = true,
-        enableShutdownGracefully: Bool = false, shutdownWaitTimeSeconds: Int = 30, useEpollNativeSelector: Bool = false,
+        useEpollNativeSelector: Bool = false,
     }
 }
 

@@ -123,8 +123,8 @@ crate::config! {
         read_un_committed: bool = false, key "readUnCommitted", boot;
         /// Note how far behind each consumer group of this machine's disk is (statistics).
         disk_fall_recorded: bool = true, key "diskFallRecorded", reload, moot "statistics that OxMQ keeps in another way";
-        /// An append that holds its lock longer makes later sends answer SYSTEM_BUSY, in ms.
-        os_page_cache_busy_time_out_mills: i64 = 1000, key "osPageCacheBusyTimeOutMills", reload, in 1..=2147483647, moot "overload is judged by bytes in flight";
+        /// While an append holds its lock for longer, because the disk lets it wait, sends are answered SYSTEM_BUSY; in ms.
+        os_page_cache_busy_time_out_mills: i64 = 1000, key "osPageCacheBusyTimeOutMills", reload, in 1..=2147483647;
         /// The delays of levels 1, 2, … : a number and s, m, h or d each.
         message_delay_level: String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(), key "messageDelayLevel", boot;
         /// Take messages with a delivery time of their own, and deliver them.

@@ -7,6 +7,7 @@ use oxmq_protocol::code::ResponseCode as Code;
 use oxmq_protocol::json;
 
 use crate::dispatch::Call;
+use crate::flow;
 use crate::reply::{Answer, Reply};
 
 /// Keys that no request may set, besides those that `configBlackList` names.
@@ -69,6 +70,7 @@ pub fn update(call: &Call<'_>) -> Answer {
     let perm_changed = new.broker.broker_permission != old.broker.broker_permission;
     let keys: Vec<_> = entries.iter().map(|e| e.key.as_str()).collect();
     tracing::info!(keys = keys.join(","), client = %call.conn.peer(), "settings are changed");
+    broker.store.set_append_patience_ms(flow::append_patience_ms(&new));
     broker.settings.store(new.into());
     version.next(broker.clock.wall_ms());
     if perm_changed {

@@ -20,6 +20,7 @@ use oxmq_store::{Appended, Draft, Durable, Queue, TagsCode};
 use crate::Broker;
 use crate::broker::Settings;
 use crate::dispatch::{self, Call, Lane};
+use crate::flow;
 use crate::processors::outgoing::{self, Found, Priority};
 use crate::processors::static_topic;
 use crate::reply::{FAQ, Reply, send_late};
@@ -86,6 +87,9 @@ impl From<FieldError> for NotSent {
 /// Serves the three codes.
 pub fn handle(call: &Call<'_>, out: &mut Outbox) {
     let settings = call.broker.settings.load();
+    if let Some(rejected) = flow::rejects_sends(call.broker, &settings) {
+        return rejected.write(call.head, call.broker.serialize, out);
+    }
     let done = SCRATCH.with_borrow_mut(|scratch| {
         let mut header = header(call)?;
         let place = static_topic::physical_of_send(call, &header.topic.to_str(), header.queue_id)?;

@@ -9,6 +9,7 @@ use oxmq_protocol::message::{RecordView, id, names, properties, sysflag, topic};
 use oxmq_store::{Draft, TagsCode};
 
 use crate::dispatch::Call;
+use crate::flow;
 use crate::processors::outgoing;
 use crate::reply::{Answer, FAQ, Reply};
 use crate::services::topics::perm;
@@ -17,6 +18,9 @@ use crate::services::topics::perm;
 pub fn handle(call: &Call<'_>) -> Answer {
     let broker = call.broker;
     let settings = broker.settings.load();
+    if let Some(rejected) = flow::rejects_sends(broker, &settings) {
+        return Err(rejected);
+    }
     let header: SendBack = call.header()?;
     let Some(group) = broker.find_group(&header.group, call.conn.peer()) else {
         let remark = format!("subscription group not exist, {} {FAQ}", header.group);

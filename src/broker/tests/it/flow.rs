@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use oxmq_broker::lanes::{ADMIN_MAX, Turn};
 use oxmq_protocol::code::{RequestCode as RC, ResponseCode as Code};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::setup::Fixture;
 
@@ -108,4 +109,86 @@ async fn held_pulls_are_answered_at_a_stop() {
     broker.running.stop().await;
     let answer = pull.await.unwrap().unwrap();
     assert_eq!((answer.code, answer.field("nextBeginOffset").as_deref()), (Code::PULL_NOT_FOUND, Some("1")));
+}
+
+/// An append that has the log for longer than `osPageCacheBusyTimeOutMills`: who waits behind it that long is told, and who comes
+/// later at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_behind_an_append_that_waits_for_the_disk_is_told_why() {
+    let broker = Fixture::start_with(|s| {
+        s.set("osPageCacheBusyTimeOutMills", "50").unwrap();
+    })
+    .await;
+    broker.send("There", 0, &[], "x").await;
+    let store = std::sync::Arc::clone(broker.running.broker());
+    let (go, wait) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    let holder = std::thread::spawn(move || {
+        let _held = store.store.hold_appends();
+        let _ = begin.send(());
+        let _ = wait.recv();
+    });
+    begun.recv().unwrap();
+    let answer = broker.send("There", 0, &[], "x").await;
+    assert_eq!(answer.code, Code::SYSTEM_BUSY);
+    let cause = "ms, limit: 50ms, cause: osPageCacheBusyTimeOutMills";
+    let held = |remark: &str, prefix: &str| {
+        let rest = remark.strip_prefix(prefix)?;
+        let rest =
+            rest.strip_prefix(" busy, start flow control for a while; stage: append to the log, held: ")?;
+        rest.strip_suffix(cause)?.parse::<u64>().ok()
+    };
+    assert!(held(&answer.remark, "[PC_SYNCHRONIZED]broker").is_some_and(|ms| ms >= 50), "{}", answer.remark);
+    let rejected = loop {
+        let answer = broker.send("There", 0, &[], "x").await;
+        assert_eq!(answer.code, Code::SYSTEM_BUSY);
+        if !answer.remark.starts_with("[PC_SYNCHRONIZED]") {
+            break answer.remark;
+        }
+    };
+    assert!(held(&rejected, "[REJECTREQUEST]system").is_some_and(|ms| ms > 50), "{rejected}");
+    // Others are served meanwhile.
+    assert_eq!(broker.ask(RC::GET_TOPIC_CONFIG, &[("topic", "There")], b"").await.code, Code::SUCCESS);
+    drop(go);
+    holder.join().unwrap();
+    let stored = broker.send("There", 0, &[], "x").await;
+    assert_eq!((stored.code, stored.field("queueOffset").as_deref()), (Code::SUCCESS, Some("1")));
+}
+
+/// `enableShutdownGracefully`: clients that understand it are sent elsewhere, older ones are served until the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_are_sent_elsewhere_at_a_graceful_stop() {
+    let broker = Fixture::start_with(|s| {
+        s.set("enableShutdownGracefully", "true").unwrap();
+        s.set("shutdownWaitTimeSeconds", "600").unwrap();
+    })
+    .await;
+    broker.send("There", 0, &[], "x").await;
+    let mut old = tokio::net::TcpStream::connect(&broker.addr).await.unwrap();
+    let inner = std::sync::Arc::clone(broker.running.broker());
+    let Fixture { running, remote, addr, folder: _folder, .. } = broker;
+    let stop = tokio::spawn(running.stop());
+    while !inner.leaving.load(std::sync::atomic::Ordering::Relaxed) {
+        tokio::task::yield_now().await;
+    }
+    let topic = |w: &mut oxmq_protocol::ext::ExtWriter<'_>| w.str("topic", "There");
+    let answer = remote.ask(&addr, RC::GET_TOPIC_CONFIG, topic, b"").await.unwrap();
+    assert_eq!((answer.code, &*answer.remark), (Code::GO_AWAY, "please go away"));
+    // V5_3_1 does not know the code.
+    let header =
+        br#"{"code":351,"language":"JAVA","version":475,"opaque":7,"flag":0,"extFields":{"topic":"There"}}"#;
+    let mut frame = (4 + header.len() as u32).to_be_bytes().to_vec();
+    frame.extend_from_slice(&(header.len() as u32).to_be_bytes());
+    frame.extend_from_slice(header);
+    old.write_all(&frame).await.unwrap();
+    let mut len = [0; 4];
+    old.read_exact(&mut len).await.unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(len) as usize];
+    old.read_exact(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer[4..]).into_owned();
+    assert!(text.contains(r#""code":0,"#), "{text}");
+    assert!(!stop.is_finished());
+    // It ends with the last connection, long before its time.
+    drop((old, remote));
+    stop.await.unwrap();
 }

@@ -38,6 +38,7 @@ pub fn settings(folder: &Path) -> BrokerSettings {
         ("mappedFileSizeCommitLog", "4194304"),
         // A busy machine makes topics slowly, which only the tests of flow control are about.
         ("waitTimeMillsInSendQueue", "31000"),
+        ("osPageCacheBusyTimeOutMills", "31000"),
         ("storePathRootDir", folder.to_str().unwrap()),
     ] {
         assert!(settings.set(key, value).unwrap().is_some(), "{key}");

@@ -202,7 +202,8 @@ impl Core {
         if units > 0 && !queue.storable {
             return Err(AppendError::Topic);
         }
-        let mut tail = self.log.tail.lock();
+        let held = self.log.hold(|| self.clock.wall_ms());
+        let (mut tail, now) = held.ok_or_else(|| AppendError::Busy { held_ms: self.append_held_ms() })?;
         self.writable(queue)?;
         // What can fail comes first, so that a failed append consumes no offset.
         if units > 0 {
@@ -212,7 +213,6 @@ impl Core {
             })?;
         }
         self.log.make_room(&mut tail, len).map_err(|e| self.refuse("prepare the log", e))?;
-        let now = self.clock.wall_ms();
         let store_ts = now.max(tail.last_ts);
         let mut at = 0;
         for (draft, (size, ts_at)) in drafts.iter().zip(&scratch.sizes) {
@@ -258,6 +258,11 @@ impl Core {
             Threads::wake(&self.threads.prepare);
         }
         Ok(moved)
+    }
+
+    /// See [`crate::Store::append_held_ms`].
+    pub(crate) fn append_held_ms(&self) -> u64 {
+        self.log.held_ms(|| self.clock.wall_ms())
     }
 
     fn writable(&self, queue: &Queue) -> Result<(), AppendError> {

@@ -7,14 +7,16 @@ pub(crate) mod append;
 pub(crate) mod prepare;
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use oxmq_protocol::message::record::{self, BLANK_LEN, RecordView};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::format::name;
 use crate::io::Disk;
@@ -22,6 +24,9 @@ use crate::mapped::{MappedFile, WholeFile, Writer};
 use crate::options::StoreOptions;
 use crate::recover::holes::Holes;
 use crate::space::{Headroom, SpaceOf};
+
+/// How long an append waits for the one before: Apache's `osPageCacheBusyTimeOutMills`.
+const PATIENCE_MS: u64 = 1000;
 
 /// The folders that new files go to. Java: MultiPathMappedFileQueue.
 pub(crate) struct Dirs {
@@ -75,6 +80,10 @@ pub(crate) struct Log {
     written: AtomicU64,
     flushed: AtomicU64,
     pub(crate) tail: Mutex<Tail>,
+    /// Wall clock at which an append took the tail, in ms; 0 while none has it.
+    held_since: AtomicI64,
+    /// How long an append waits for the tail, in ms.
+    patience_ms: AtomicU64,
     /// The next file, made ahead. Held while a file is made: it is made once, by the preparing thread or by the
     /// appender that needs it.
     next: Mutex<Option<(u64, Arc<MappedFile>)>>,
@@ -103,6 +112,32 @@ pub(crate) struct Tail {
     pub(crate) last_record: u64,
     /// From this position on the preparing thread has work.
     wake_at: u64,
+}
+
+/// The tail while an append has it.
+pub(crate) struct Held<'a> {
+    tail: MutexGuard<'a, Tail>,
+    since: &'a AtomicI64,
+}
+
+impl Deref for Held<'_> {
+    type Target = Tail;
+
+    fn deref(&self) -> &Tail {
+        &self.tail
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Tail {
+        &mut self.tail
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Where a log ends.
@@ -139,6 +174,8 @@ impl Log {
             written: AtomicU64::new(end),
             flushed: AtomicU64::new(end),
             tail: Mutex::new(Tail { writer, base, pos: end, last_ts, last_record, wake_at: 0 }),
+            held_since: AtomicI64::new(0),
+            patience_ms: AtomicU64::new(PATIENCE_MS),
             next: Mutex::new(None),
             allocate_step: usize::try_from(allocate_step).unwrap_or(usize::MAX).max(crate::mapped::PAGE),
             ahead: AtomicU64::new(0),
@@ -147,6 +184,26 @@ impl Log {
             opened_at: end,
             holes,
         }
+    }
+
+    /// Takes the tail for an append; `None` when others have it for too long. `now` is asked when it is there.
+    pub(crate) fn hold(&self, now: impl FnOnce() -> i64) -> Option<(Held<'_>, i64)> {
+        let tail = self.tail.try_lock_for(Duration::from_millis(self.patience_ms.load(Ordering::Relaxed)))?;
+        let now = now();
+        self.held_since.store(now, Ordering::Relaxed);
+        Some((Held { tail, since: &self.held_since }, now))
+    }
+
+    /// How long the append that has the tail at `now` has had it, in ms. Java: `CommitLog.lockTimeMills`.
+    pub(crate) fn held_ms(&self, now: impl FnOnce() -> i64) -> u64 {
+        match self.held_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => u64::try_from(now() - since).unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn set_patience_ms(&self, ms: u64) {
+        self.patience_ms.store(ms, Ordering::Relaxed);
     }
 
     pub(crate) fn written(&self) -> u64 {

@@ -63,9 +63,7 @@ public final class ServerProcess {
             for (String queue : List.of("Send", "Heartbeat", "Transaction", "Ack")) {
                 conf.put("waitTimeMillsIn" + queue + "Queue", "31000");
             }
-            if (target == Env.Target.APACHE) {
-                conf.put("osPageCacheBusyTimeOutMills", "5000");
-            }
+            conf.put("osPageCacheBusyTimeOutMills", target == Env.Target.APACHE ? "5000" : "31000");
         } else {
             conf.put("kvConfigPath", dir.resolve("kvConfig.json").toString());
         }
