@@ -181,4 +181,79 @@ class MqAdminTest extends ClientTest {
         assertTrue(number(lines, "^msgGetTotalTodayNow\\s*: (\\d+)") >= 40, "gets");
         assertTrue(number(lines, "^commitLogMaxOffset\\s*: (\\d+)") > 48 * 100, "bytes");
     }
+
+    private static final String REPLAYED = "ReplayTopic";
+    private static final String REPLAYER = "ReplayGroup";
+    /** Long before the first message. */
+    private static final String LONG_AGO = "1000000000000";
+
+    private static List<String> about(String word, List<String> lines) {
+        return lines.stream().filter(l -> l.contains(word)).toList();
+    }
+
+    /** A retry topic is shown from the moment that the consumer has looked for its offsets. */
+    private static List<String> withoutRetries(List<String> lines) {
+        return lines.stream().filter(l -> !l.startsWith("%RETRY%")).toList();
+    }
+
+    private void awaitOffsets(String group, long offset) {
+        Env.await(group + " at " + offset, SOON, () -> Cluster.offset(own.broker(), group, REPLAYED, 0) == offset
+            && Cluster.offset(own.broker(), group, REPLAYED, 1) == offset);
+    }
+
+    @Test
+    @Order(4)
+    void groupsAreResetCopiedAndShown() throws Exception {
+        String broker = own.broker().address();
+        own.topic(REPLAYED, 2);
+        run("updateSubGroup", "-c", Cluster.NAME, "-g", REPLAYER);
+        compare("cloneGroupOffset-missing", first(run("cloneGroupOffset", "-s", REPLAYER, "-d", "ReplayCopy", "-t", REPLAYED, "-o", "true"), 2));
+        run("updateSubGroup", "-c", Cluster.NAME, "-g", "ReplayCopy");
+        DefaultMQProducer producer = producer();
+        Set<String> texts = new TreeSet<>();
+        for (int i = 0; i < 20; i++) {
+            producer.send(message(REPLAYED, "r-" + i), new org.apache.rocketmq.common.message.MessageQueue(REPLAYED, "broker-a", i % 2));
+            texts.add("r-" + i);
+        }
+        Received received = new Received();
+        DefaultMQPushConsumer consumer = newConsumer(REPLAYER, REPLAYED, "*");
+        consumer.registerMessageListener(received.listener());
+        start(consumer);
+        received.awaitExactly(texts, SOON);
+        awaitOffsets(REPLAYER, 10);
+        compare("getConsumerConfig", run("getConsumerConfig", "-g", REPLAYER));
+        compare("queryCq", run("queryCq", "-t", REPLAYED, "-q", "1", "-i", "0", "-c", "2", "-b", broker).stream()
+            .map(l -> l.replaceAll("(physicOffset|physicSize|tagsCode)\\D+\\d+", "$1 N")).toList());
+        compare("queryCq-group", run("queryCq", "-t", REPLAYED, "-q", "1", "-i", "0", "-c", "1", "-b", broker, "-g", REPLAYER).stream()
+            .map(l -> l.replaceAll("(physicOffset|physicSize|tagsCode|subVersion)\\D+\\d+", "$1 N")).toList());
+        compare("queryCq-missing", first(run("queryCq", "-t", REPLAYED, "-q", "7", "-i", "0", "-c", "1", "-b", broker), 1));
+        // Counters are looked at every ten seconds.
+        Env.await("counters", SOON, () -> run("statsAll", "-t", REPLAYED).stream().anyMatch(l -> l.matches(".*" + REPLAYED + ".* 20 +20 *")));
+        compare("statsAll", run("statsAll", "-t", REPLAYED));
+        compare("brokerConsumeStats", sorted(about(REPLAYED, run("brokerConsumeStats", "-b", broker))));
+        compare("consumerProgress-ip", withoutRetries(run("consumerProgress", "-g", REPLAYER, "-s", "true")));
+        compare("consumerStatus", about("SubExpression", run("consumerStatus", "-g", REPLAYER, "-i",
+            consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId())).stream().sorted().toList());
+
+        compare("resetOffsetByTime-online", run("resetOffsetByTime", "-g", REPLAYER, "-t", REPLAYED, "-s", LONG_AGO, "-f", "true"));
+        Env.await("replayed", LATER, () -> texts.stream().allMatch(t -> received.count(t) == 2));
+        awaitOffsets(REPLAYER, 10);
+        consumer.shutdown();
+        Env.await("offline", SOON, () -> Cluster.consumers(own.broker(), REPLAYER).isEmpty());
+        compare("resetOffsetByTime-offline", run("resetOffsetByTime", "-g", REPLAYER, "-t", REPLAYED, "-s", LONG_AGO));
+        awaitOffsets(REPLAYER, 0);
+        compare("consumerProgress-reset", withoutRetries(run("consumerProgress", "-g", REPLAYER)));
+        compare("resetOffsetByTime-missing", first(run("resetOffsetByTime", "-g", "NoSuchGroup", "-t", REPLAYED, "-s", LONG_AGO), 1));
+        compare("resetOffsetByTime-queue", run("resetOffsetByTime", "-g", REPLAYER, "-t", REPLAYED, "-s", "-1", "-b", broker, "-q", "0", "-o", "4"));
+        compare("resetOffsetByTime-queueTime", run("resetOffsetByTime", "-g", REPLAYER, "-t", REPLAYED, "-s", "9000000000000", "-b", broker, "-q", "1"));
+        assertEquals(List.of(4L, 10L), List.of(Cluster.offset(own.broker(), REPLAYER, REPLAYED, 0), Cluster.offset(own.broker(), REPLAYER, REPLAYED, 1)));
+        compare("cloneGroupOffset", run("cloneGroupOffset", "-s", REPLAYER, "-d", "ReplayCopy", "-t", REPLAYED, "-o", "true"));
+        assertEquals(List.of(4L, 10L), List.of(Cluster.offset(own.broker(), "ReplayCopy", REPLAYED, 0), Cluster.offset(own.broker(), "ReplayCopy", REPLAYED, 1)));
+        compare("skipAccumulatedMessage", run("skipAccumulatedMessage", "-g", REPLAYER, "-t", REPLAYED, "-f", "true"));
+        awaitOffsets(REPLAYER, 10);
+        // Where the clients of a group are to be told and there are none, mqadmin writes the offsets by itself.
+        run("updateBrokerConfig", "-b", broker, "-k", "useServerSideResetOffset", "-v", "false");
+        compare("resetOffsetByTime-byItself", run("resetOffsetByTime", "-g", "ReplayCopy", "-t", REPLAYED, "-s", LONG_AGO, "-f", "true"));
+        awaitOffsets("ReplayCopy", 0);
+    }
 }
