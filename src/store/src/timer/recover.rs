@@ -167,8 +167,11 @@ impl Timer {
         let mut broken = HashMap::new();
         let mut from = begin;
         self.wheel.each(&mut |slot| {
-            if slot.due_ms(precision) >= read_ms && slot.last >= end as i64 {
-                from = from.min(slot.first.max(0) as u64);
+            if slot.last >= end as i64 {
+                // One whose time is over is emptied: that time comes again where the clock is set back.
+                if slot.due_ms(precision) >= read_ms {
+                    from = from.min(slot.first.max(0) as u64);
+                }
                 broken.insert(slot.time, Slot { first: -1, last: -1, count: 0, ..slot });
             }
         })?;
