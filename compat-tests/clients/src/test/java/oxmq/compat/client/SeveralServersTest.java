@@ -1,15 +1,22 @@
 package oxmq.compat.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentSkipListSet;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.SendStatus;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.MethodOrderer;
@@ -30,7 +37,8 @@ class SeveralServersTest extends ClientTest {
 
     @BeforeAll
     static void start() {
-        own = new Cluster().addNamesrv().addNamesrv().addBroker("broker-a").addBroker("broker-b");
+        own = new Cluster().addNamesrv().addNamesrv().addBroker("broker-a")
+            .addBroker("broker-b", "enableShutdownGracefully", "true", "shutdownWaitTimeSeconds", "5");
     }
 
     @AfterAll
@@ -120,5 +128,39 @@ class SeveralServersTest extends ClientTest {
             all.add("one-" + i);
         }
         received.await(all, SOON);
+    }
+
+    /** Clients of before 5.3.2 have to find out by themselves; of the others, none loses a request to the stop. */
+    @Test
+    @Order(5)
+    void aGracefulStopSendsClientsElsewhere() throws Exception {
+        assumeTrue(Env.client5(), "the client understands GO_AWAY");
+        String topic = Env.unique("Leave");
+        own.topic(topic, 2);
+        Received received = new Received();
+        consumer(Env.unique("cg"), topic, "*", received.listener());
+        DefaultMQProducer producer = producer();
+        Set<String> sent = new ConcurrentSkipListSet<>(send(producer, topic, "before", 8).keySet());
+        AtomicBoolean stopped = new AtomicBoolean();
+        Set<String> brokers = new ConcurrentSkipListSet<>();
+        CompletableFuture<Void> sending = CompletableFuture.runAsync(() -> {
+            for (int i = 0; !stopped.get(); i++) {
+                try {
+                    SendResult result = producer.send(message(topic, "meanwhile-" + i));
+                    assertEquals(SendStatus.SEND_OK, result.getSendStatus());
+                    brokers.add(result.getMessageQueue().getBrokerName());
+                    sent.add("meanwhile-" + i);
+                } catch (Exception e) {
+                    throw new CompletionException(e);
+                }
+            }
+        });
+        Env.await("sends to both", SOON, () -> brokers.size() == 2 || sending.isDone());
+        own.brokers.get(1).stop(Duration.ofSeconds(60));
+        own.brokers.get(1).start();
+        own.awaitRegistered(own.brokers.get(1));
+        stopped.set(true);
+        sending.get(30, TimeUnit.SECONDS);
+        received.await(sent, LATER);
     }
 }
