@@ -32,6 +32,8 @@ pub enum Lane {
     Admin,
     /// One after the other: sends that make a topic, which has to be on the disk first.
     Create,
+    /// One after the other: sends that open a queue, whose files are read first.
+    Open,
 }
 
 /// On which of the broker's ports a request is served.
@@ -251,11 +253,13 @@ fn elsewhere(call: &Call<'_>, handle: fn(&Call<'_>) -> Answer, lane: Lane) -> Re
     if taken { Ok(()) } else { Err(flow::full(lane)) }
 }
 
-/// Runs a processor once more, with a copy of its request, where topics are made.
-pub fn create(call: &Call<'_>, handle: fn(&Call<'_>, &mut Outbox)) -> Result<(), Reply> {
-    let request = Copied::of(call, Lane::Create);
-    let limit = flow::limit_ms(call.broker, call.head.request_code(), Lane::Create);
-    let taken = call.broker.lanes.create.run(call.body.len(), limit, move |turn| {
+/// Runs a processor once more, with a copy of its request, where topics are made or where queues are opened.
+pub fn again_on(lane: Lane, call: &Call<'_>, handle: fn(&Call<'_>, &mut Outbox)) -> Result<(), Reply> {
+    let request = Copied::of(call, lane);
+    let limit = flow::limit_ms(call.broker, call.head.request_code(), lane);
+    let lanes = &call.broker.lanes;
+    let line = if lane == Lane::Create { &lanes.create } else { &lanes.open };
+    let taken = line.run(call.body.len(), limit, move |turn| {
         request.serve(|call| {
             if let Some(refused) = late(call, turn) {
                 return refused.frame(call.broker.serialize, call.head.opaque);
@@ -265,7 +269,7 @@ pub fn create(call: &Call<'_>, handle: fn(&Call<'_>, &mut Outbox)) -> Result<(),
             std::mem::take(out.buf())
         });
     });
-    if taken { Ok(()) } else { Err(flow::full(Lane::Create)) }
+    if taken { Ok(()) } else { Err(flow::full(lane)) }
 }
 
 /// Does the rest of a request on the Disk lane, with a copy of it; `answer` gives a frame, or nothing where that is sent

@@ -25,6 +25,7 @@ fn stage(lane: Lane) -> &'static str {
         Lane::Disk => "requests that wait for the disk",
         Lane::Admin => "requests of operators",
         Lane::Create => "sends that make a topic",
+        Lane::Open => "sends that open a queue",
     }
 }
 
@@ -33,7 +34,7 @@ fn stage(lane: Lane) -> &'static str {
 fn limit(settings: &Settings, code: RC, lane: Lane) -> Option<(&'static str, i64)> {
     let broker = &settings.broker;
     match (code, lane) {
-        (_, Lane::Create) | (RC::CONSUMER_SEND_MSG_BACK | RC::RECALL_MESSAGE, _) => {
+        (_, Lane::Create | Lane::Open) | (RC::CONSUMER_SEND_MSG_BACK | RC::RECALL_MESSAGE, _) => {
             Some(("waitTimeMillsInSendQueue", broker.wait_time_mills_in_send_queue))
         }
         (RC::PULL_MESSAGE, _) => Some(("waitTimeMillsInPullQueue", broker.wait_time_mills_in_pull_queue)),

@@ -15,6 +15,8 @@ pub const DISK_MAX: usize = 4096;
 pub const ADMIN_MAX: usize = 256;
 /// Sends that wait for their topic to be made.
 pub const CREATE_MAX: usize = 4096;
+/// Sends that wait for their queue to be opened.
+pub const OPEN_MAX: usize = 4096;
 /// Replies that wait for the client that they are for: Apache's `replyThreadPoolQueueCapacity`.
 pub const REPLIES_MAX: usize = 10_000;
 /// Requests that are under way to clients.
@@ -273,6 +275,8 @@ pub struct Lanes {
     pub admin: Pool,
     /// For sends that make a topic.
     pub create: Line,
+    /// For sends that open a queue: a damaged one is made again from the log, which takes its time.
+    pub open: Line,
     /// For replies on their way to the client that asked.
     pub replies: Waits,
     /// For what is asked of clients for others.
@@ -296,6 +300,7 @@ impl Lanes {
             disk: Pool::new(runtime.clone(), clock(), DISK_MAX),
             admin: Pool::new(runtime.clone(), clock(), ADMIN_MAX),
             create: Line::new(runtime.clone(), clock(), CREATE_MAX),
+            open: Line::new(runtime.clone(), clock(), OPEN_MAX),
             replies: Waits::new(runtime.clone(), REPLIES_MAX, LANE_BYTES_MAX),
             relays: Waits::new(runtime, RELAYS_MAX, RELAY_BYTES_MAX),
         }

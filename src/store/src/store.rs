@@ -132,6 +132,11 @@ impl Store {
         }
     }
 
+    /// The same without reading files: `None` where [`Store::queue`] would have to, and may take long.
+    pub fn queue_at_once(&self, topic: &str, queue_id: i32) -> Option<Arc<Queue>> {
+        self.core().queue_at_once(topic, queue_id)
+    }
+
     /// The queue's handle where it exists. Opens it as [`Store::queue`] does.
     pub fn find_queue(&self, topic: &str, queue_id: i32) -> Option<Arc<Queue>> {
         let core = self.core();

@@ -35,7 +35,7 @@ pub fn handle(call: &Call<'_>, out: &mut Outbox) {
     let refused = match relay(call, &settings) {
         Ok(()) => return,
         Err(NotSent::Refused(refused)) => refused,
-        Err(NotSent::Later) => match dispatch::create(call, handle) {
+        Err(NotSent::Later(lane)) => match dispatch::again_on(lane, call, handle) {
             Ok(()) => return,
             Err(busy) => busy,
         },

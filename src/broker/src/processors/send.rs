@@ -68,8 +68,9 @@ struct Stored<'a> {
 pub(super) enum NotSent {
     /// It may not be.
     Refused(Reply),
-    /// Its topic has to be made first, which waits for the disk: not on a connection's task.
-    Later,
+    /// Its topic has to be made first, or its queue opened, which waits for the disk: on that lane, not on a connection's
+    /// task.
+    Later(Lane),
 }
 
 impl From<Reply> for NotSent {
@@ -108,7 +109,7 @@ pub fn handle(call: &Call<'_>, out: &mut Outbox) {
     let refused = match done {
         Ok(()) => return,
         Err(NotSent::Refused(refused)) => refused,
-        Err(NotSent::Later) => match dispatch::create(call, handle) {
+        Err(NotSent::Later(lane)) => match dispatch::again_on(lane, call, handle) {
             Ok(()) => return,
             Err(busy) => busy,
         },
@@ -156,7 +157,7 @@ pub(super) fn check(
     }
     let topic = match broker.topics.get(name) {
         Some(topic) => topic,
-        None if call.lane == Lane::Inline => return Err(NotSent::Later),
+        None if call.lane == Lane::Inline => return Err(NotSent::Later(Lane::Create)),
         None => create(call, settings, header, name)?,
     };
     if header.queue_id >= topic.write_queue_nums.max(topic.read_queue_nums) {
@@ -221,6 +222,15 @@ pub(super) fn queue_of(call: &Call<'_>, header: &SendV2<'_>, topic: &TopicConfig
     }
 }
 
+/// The queue's handle. The first time after a start its files are read, and perhaps the log.
+fn queue(call: &Call<'_>, topic: &str, queue_id: i32) -> Result<Arc<Queue>, NotSent> {
+    let store = &call.broker.store;
+    match call.lane {
+        Lane::Inline => store.queue_at_once(topic, queue_id).ok_or(NotSent::Later(Lane::Open)),
+        _ => Ok(store.queue(topic, queue_id)),
+    }
+}
+
 fn send_one<'s>(
     call: &Call<'_>,
     settings: &Settings,
@@ -249,7 +259,7 @@ fn send_one<'s>(
         name = Cow::Owned(topic::dlq_of(group));
         queue_id = 0;
         if call.lane == Lane::Inline && !broker.topics.contains(&name) {
-            return Err(NotSent::Later);
+            return Err(NotSent::Later(Lane::Create));
         }
         broker.create_back_topic(&name, 1, 0, call.conn.peer())?;
         uniq_key = locate(props, names::UNIQ_KEY);
@@ -318,7 +328,7 @@ fn send_one<'s>(
         (None, None) => (&*name, queue_id, TagsCode::Value(found.tags_code)),
     };
 
-    let queue = broker.store.queue(store_topic, store_queue);
+    let queue = queue(call, store_topic, store_queue)?;
     let draft = Draft {
         topic: store_topic,
         queue_id: store_queue,
@@ -466,7 +476,7 @@ fn send_batch<'s>(
     }
     unescape(header.properties, &mut scratch.sent);
     let wait = !properties::get(&scratch.sent, names::WAIT).is_some_and(|w| w.eq_ignore_ascii_case(b"false"));
-    let queue = broker.store.queue(&name, queue_id);
+    let queue = queue(call, &name, queue_id)?;
     let sys_flag = sys_flag(header.sys_flag, &topic);
     if queue.is_batch() && properties::get(&scratch.sent, names::UNIQ_KEY).is_some() {
         return send_inner(call, header, &queue, sys_flag, wait, scratch);

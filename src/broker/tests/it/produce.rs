@@ -193,6 +193,30 @@ async fn making_a_topic_holds_nobody_up() {
     assert_eq!(refused.code, Code::TOPIC_NOT_EXIST);
 }
 
+/// So does a queue that is opened at its first send after a start: its files are read, and perhaps the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_a_queue_holds_nobody_up() {
+    let broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "there").await;
+    broker.send("TB", 0, &[], "there").await;
+    let broker = Fixture::start_in(broker.stop().await, |_| {}).await;
+    assert_eq!(broker.send("TB", 0, &[], "opens it").await.code, Code::SUCCESS);
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    // Stands for a queue whose last file was lost.
+    assert!(broker.running.broker().lanes.open.run(0, None, move |_| {
+        let _ = wait.recv();
+    }));
+    let (sent, _) = tokio::join!(broker.send("TA", 0, &[], "later"), async {
+        // On the same connection: to a queue that is open, and to one that is new.
+        assert_eq!(broker.send("TB", 0, &[], "more").await.field("queueOffset").as_deref(), Some("2"));
+        assert_eq!(broker.send("TB", 1, &[], "new").await.field("queueOffset").as_deref(), Some("0"));
+        assert!(broker.running.broker().store.opened_queue("TA", 0).is_none());
+        go.send(()).unwrap();
+    });
+    assert_eq!((sent.code, sent.field("queueOffset").as_deref()), (Code::SUCCESS, Some("1")));
+    assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["there", "later"]);
+}
+
 /// A retry that is sent, as clients do whose code 36 failed: to the dead letter queue when it was retried too often
 /// (strictly more here, where code 36 takes equal), or while its group holds a queue locked.
 #[tokio::test(flavor = "multi_thread")]

@@ -131,6 +131,23 @@ impl Core {
         self.open_locked(topic, id, make)
     }
 
+    /// The queue's handle where it is open, or is new; `None` where it has files, or another of its topic is being opened.
+    pub(crate) fn queue_at_once(&self, topic: &str, id: i32) -> Option<Arc<Queue>> {
+        if let Some(queue) = self.queues.find(topic, id) {
+            return Some(queue);
+        }
+        let _one = self.queues.try_opening(topic)?;
+        if let Some(queue) = self.queues.find(topic, id) {
+            return Some(queue);
+        }
+        let queue = self.queues.make(topic, id);
+        if queue.storable && self.has_files(&queue).unwrap_or(true) {
+            return None;
+        }
+        self.queues.insert(&queue);
+        Some(queue)
+    }
+
     fn open_locked(&self, topic: &str, id: i32, make: bool) -> io::Result<Option<Arc<Queue>>> {
         if let Some(queue) = self.queues.find(topic, id) {
             return Ok(Some(queue));

@@ -49,6 +49,11 @@ impl QueueTable {
         self.opening[Self::opening_of(topic)].lock()
     }
 
+    /// The same where nobody else holds it.
+    pub(crate) fn try_opening(&self, topic: &str) -> Option<MutexGuard<'_, ()>> {
+        self.opening[Self::opening_of(topic)].try_lock()
+    }
+
     /// The same for several topics at once: in order, so that two who take several do not wait for one another.
     pub(crate) fn opening_all<'a>(&self, topics: impl Iterator<Item = &'a str>) -> Vec<MutexGuard<'_, ()>> {
         let mut which: Vec<_> = topics.map(Self::opening_of).collect();

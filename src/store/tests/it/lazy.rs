@@ -355,3 +355,16 @@ fn many_damaged_queues_are_made_again() {
         assert!(tree(&dir.path().join("rebuilding")).is_empty());
     }
 }
+
+/// What has files is left to those who may wait for them; what is new, or open, is not.
+#[test]
+fn a_queue_at_once_reads_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    many(dir.path(), 2);
+    let store = start(lazy(dir.path()));
+    assert!(store.queue_at_once("T0", 0).is_none());
+    let new = store.queue_at_once("T0", 7).unwrap();
+    assert_eq!(store.append(&new, &draft(&new, b"new")).unwrap().queue_offset, 0);
+    store.queue("T0", 0);
+    assert_eq!(store.queue_at_once("T0", 0).unwrap().max_offset(), 2);
+}
