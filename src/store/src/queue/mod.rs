@@ -332,6 +332,11 @@ impl Queue {
         (self.written.load(Ordering::Acquire), self.made_file.swap(false, Ordering::AcqRel))
     }
 
+    /// Units below are in synced files.
+    pub(crate) fn synced(&self) -> i64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
     /// That sync is done.
     pub(crate) fn end_sync(&self, to: i64) {
         self.synced.fetch_max(to, Ordering::AcqRel);

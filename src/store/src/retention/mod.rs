@@ -252,6 +252,13 @@ impl Core {
             if queue.is_deleted() || next > min || next >= queue.written.load(Ordering::Acquire) {
                 return Ok(n);
             }
+            // Of a file that was never synced a power cut may leave nothing, and offsets would begin at 0 again.
+            if next >= queue.synced() {
+                self.save_queues(true).map_err(io::Error::other)?;
+                if next >= queue.synced() {
+                    return Ok(n);
+                }
+            }
             let path = self.files.path(queue, first);
             // First, so that nobody looks there.
             queue.first.store(next, Ordering::Release);

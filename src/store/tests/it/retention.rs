@@ -9,6 +9,7 @@ use oxmq_store::{
     AppendError, Cleaned, DiskFigures, Level, Moment, Removed, Rules, Space, Store, StoreOptions,
 };
 
+use crate::faults::{Faulty, disk};
 use crate::helper::*;
 
 const HOUR: i64 = 3_600_000;
@@ -130,6 +131,39 @@ fn what_a_crash_needs_is_saved_first() {
     drop(store);
     let store = start(small(dir.path()));
     assert_eq!((store.queue("Few", 0).next_offset(), store.recovered().clean), (1, false));
+}
+
+/// A queue's first file goes when the next one is on the disk: of one that is not, a power cut may leave nothing, and
+/// offsets would begin at 0 again.
+#[test]
+fn a_queue_keeps_a_file_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let faulty = Faulty::new("s", i64::MIN / 2, false, 5);
+    let mut options = small(dir.path());
+    options.disk = disk(&faulty);
+    let store = start(options);
+    let queue = store.queue("T", 0);
+    let append = || store.append(&queue, &draft(&queue, b"x")).unwrap();
+    for _ in 0..16 {
+        append();
+    }
+    fill(&store, "F", 3);
+    store.flush().unwrap();
+    store.save_queues().unwrap();
+    append();
+    store.housekeep();
+    let path = |base: u64| dir.path().join(format!("consumequeue/T/0/{base:020}"));
+    assert!(path(320).exists(), "written, and not synced");
+    faulty.fail_from_now();
+    assert!(store.remove_expired(i64::MAX / 2, 2).is_err());
+    assert!(path(0).exists());
+    drop(store);
+    let store = start(small(dir.path()));
+    fill(&store, "F", 6);
+    let removed = store.remove_expired(i64::MAX / 2, 9).unwrap();
+    assert!(removed.queue_files > 0, "{removed:?} {:?}", log_names(dir.path()));
+    assert!(!path(0).exists());
+    assert_eq!(store.queue("T", 0).max_offset(), 17);
 }
 
 /// As the disk fills: expired files at any hour, all files, no more messages; and back.
