@@ -78,6 +78,13 @@ impl Queue {
         if at_edge && log.lost(self, end)? {
             return Ok(false);
         }
+        if !as_left {
+            // What is behind the end may be zeros in the page cache alone: a sync of them failed, and the process that knew it
+            // was killed.
+            let base = files.base_of(self, end.clamp(*first, *last));
+            let from = (end - base).max(0) as u64 * self.unit_bytes();
+            files.disk.drop_cache(&files.path(self, base), from)?;
+        }
         self.cut(files, *first, end)?;
         if !self.restore_batches(files)? {
             tracing::error!(queue = ?self, "a batch consume queue does not say which message is next");
