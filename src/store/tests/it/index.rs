@@ -320,6 +320,42 @@ fn what_vouched_for_an_expired_file_does_not_vouch_for_the_next() {
     }
 }
 
+/// Of several files that end in the millisecond that the checkpoint vouches for, the first one alone was surely synced.
+#[test]
+fn of_files_that_end_in_one_millisecond_the_first_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    let put = |from: u32, to: u32| {
+        let queue = store.queue("TA", 0);
+        for i in from..to {
+            let properties = format!("UNIQ_KEY\x01U{i}\x02");
+            store
+                .append(&queue, &Draft { properties: properties.as_bytes(), ..draft(&queue, b"x") })
+                .unwrap();
+        }
+    };
+    put(0, 120);
+    store.housekeep();
+    store.save_queues().unwrap();
+    // The second gets full where nobody syncs it, and does not reach the disk as a whole.
+    put(120, 240);
+    assert_eq!(find(&store, "TA", "U239", false).len(), 1);
+    drop(store);
+    let paths: Vec<_> =
+        tree(&dir.path().join("index")).into_keys().map(|name| dir.path().join("index").join(name)).collect();
+    assert_eq!(paths.len(), 3);
+    let first = std::fs::read(&paths[0]).unwrap();
+    let mut bytes = std::fs::read(&paths[1]).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0);
+    std::fs::write(&paths[1], bytes).unwrap();
+    let store = start(small(dir.path()));
+    for i in 0..240 {
+        assert_eq!(find(&store, "TA", &format!("U{i}"), false).len(), 1, "U{i}");
+    }
+    assert_eq!(std::fs::read(&paths[0]).unwrap(), first);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
