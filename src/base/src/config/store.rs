@@ -69,9 +69,9 @@ crate::config! {
         disk_space_clean_forcibly_ratio: i32 = 85, key "diskSpaceCleanForciblyRatio", reload, in 30..=100;
         /// Percentage from which on sends are refused.
         disk_space_warning_level_ratio: i32 = 90, key "diskSpaceWarningLevelRatio", reload, in 35..=100;
-        /// Bytes free on the disk below which expired files are deleted at any hour; 0 for no such limit.
+        /// Bytes free on the disk below which expired files are deleted at any hour, up to half of the disk; 0 for no such limit.
         disk_min_free_clean_bytes: i64 = 536_870_912, key "diskMinFreeCleanBytes", reload, in 0..=9223372036854775807;
-        /// Bytes free below which files are deleted before they expire, if cleanFileForciblyEnable.
+        /// Bytes free below which files are deleted before they expire, if cleanFileForciblyEnable; up to three tenths of the disk.
         disk_min_free_force_bytes: i64 = 268_435_456, key "diskMinFreeForceBytes", reload, in 0..=9223372036854775807;
         /// Bytes free below which sends are refused, and which the log leaves to others, up to a tenth of the disk.
         disk_min_free_write_bytes: i64 = 67_108_864, key "diskMinFreeWriteBytes", reload, in 0..=9223372036854775807;

@@ -37,9 +37,16 @@ pub struct Level {
     pub free_bytes: u64,
 }
 
+/// Hundredths of a small disk that the levels in bytes ask for at most: else one that has never had as many free would be
+/// full from the beginning, and the three levels would be one.
+const CLEAN_MAX: u64 = 50;
+const FORCE_MAX: u64 = 30;
+const WARNING_MAX: u64 = 10;
+
 impl Level {
-    fn is_passed(&self, space: &Space) -> bool {
-        space.used_ratio() > self.ratio || space.usable < self.free_bytes
+    fn is_passed(&self, space: &Space, most: u64) -> bool {
+        let bytes = self.free_bytes.min((u128::from(space.total) * u128::from(most) / 100) as u64);
+        space.used_ratio() > self.ratio || space.usable < bytes
     }
 }
 
@@ -74,13 +81,13 @@ impl DiskFigures {
         self.queues.map_or(-1.0, |s| s.used_ratio())
     }
 
-    fn log_passes(&self, level: &Level) -> bool {
+    fn log_passes(&self, level: &Level, most: u64) -> bool {
         // One disk with room is enough: the next file goes there.
-        self.log.iter().all(|s| s.is_some_and(|s| level.is_passed(&s)))
+        self.log.iter().all(|s| s.is_some_and(|s| level.is_passed(&s, most)))
     }
 
-    fn queues_pass(&self, level: &Level) -> bool {
-        self.queues.is_some_and(|s| level.is_passed(&s))
+    fn queues_pass(&self, level: &Level, most: u64) -> bool {
+        self.queues.is_some_and(|s| level.is_passed(&s, most))
     }
 
     fn is_known(&self) -> bool {
@@ -126,18 +133,19 @@ pub fn plan(
 /// refused until there is more room than was needed to refuse them.
 fn by_space(plan: &mut Plan, disks: &DiskFigures, rules: &Rules) {
     (plan.reclaim, plan.at_once) = (true, true);
-    if disks.log_passes(&rules.warning) {
+    if disks.log_passes(&rules.warning, WARNING_MAX) {
         plan.refuse = Some(true);
-    } else if disks.log_passes(&rules.forcibly) {
+    } else if disks.log_passes(&rules.forcibly, FORCE_MAX) {
         plan.refuse = None;
-    } else if disks.queues_pass(&rules.warning) {
+    } else if disks.queues_pass(&rules.warning, WARNING_MAX) {
         plan.refuse = Some(true);
     } else {
         plan.refuse = Some(false);
-        if !disks.queues_pass(&rules.forcibly) {
+        if !disks.queues_pass(&rules.forcibly, FORCE_MAX) {
             plan.at_once = false;
-            plan.reclaim =
-                !disks.is_known() || disks.log_passes(&rules.clean) || disks.queues_pass(&rules.clean);
+            plan.reclaim = !disks.is_known()
+                || disks.log_passes(&rules.clean, CLEAN_MAX)
+                || disks.queues_pass(&rules.clean, CLEAN_MAX);
         }
     }
 }
@@ -254,22 +262,25 @@ mod tests {
         let bytes = |clean, force, write| {
             let level = |ratio, free_bytes| Level { ratio, free_bytes };
             Rules {
-                clean: level(0.75, clean),
-                forcibly: level(0.85, force),
-                warning: level(0.9, write),
+                clean: level(0.99, clean),
+                forcibly: level(0.99, force),
+                warning: level(0.99, write),
                 ..rules()
             }
         };
-        // Half of 1000 bytes is used.
-        let half = disks(50, 50);
-        for (what, rules, expect) in [
-            ("none", bytes(0, 0, 0), (0, Some(false))),
-            ("as many as there are", bytes(500, 500, 500), (0, Some(false))),
-            ("clean", bytes(501, 0, 0), (3, Some(false))),
-            ("force", bytes(600, 501, 0), (3, None)),
-            ("write", bytes(600, 501, 501), (3, Some(true))),
+        // So many hundredths of 1000 bytes are used.
+        for (what, used, rules, expect) in [
+            ("none", 95, bytes(0, 0, 0), (0, Some(false))),
+            ("as many as there are", 92, bytes(80, 80, 80), (0, Some(false))),
+            ("clean", 92, bytes(81, 0, 0), (3, Some(false))),
+            ("force", 92, bytes(90, 81, 0), (3, None)),
+            ("write", 92, bytes(90, 85, 81), (3, Some(true))),
+            ("a disk that never had as many begins empty", 50, bytes(5000, 5000, 5000), (0, Some(false))),
+            ("is cleaned", 51, bytes(5000, 5000, 5000), (3, Some(false))),
+            ("by force", 71, bytes(5000, 5000, 5000), (3, None)),
+            ("and is full at last", 91, bytes(5000, 5000, 5000), (3, Some(true))),
         ] {
-            assert_eq!(run(5, false, &AGES, &half, &rules), expect, "{what}");
+            assert_eq!(run(5, false, &AGES, &disks(used, used), &rules), expect, "{what}");
         }
     }
 }
