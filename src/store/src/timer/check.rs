@@ -46,6 +46,8 @@ pub(super) struct Saved {
 pub(super) struct CheckFile {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    /// The read time as this broker wrote it last, a second time.
+    pub(super) own_read_ms: Option<i64>,
 }
 
 impl CheckFile {
@@ -63,7 +65,8 @@ impl CheckFile {
             Ok((file, bytes))
         };
         let (file, bytes) = open().map_err(failed)?;
-        Ok((Self { path, file }, decode(&bytes)))
+        let own_read_ms = (word(&bytes, 0) == MAGIC).then(|| word(&bytes, 1)).filter(|ms| *ms > 0);
+        Ok((Self { path, file, own_read_ms }, decode(&bytes)))
     }
 
     /// Writes and syncs.
@@ -87,8 +90,13 @@ fn encode(saved: &Saved) -> [u8; OURS + 8 * WORDS] {
     out
 }
 
+/// A word of this broker's own part.
+fn word(bytes: &[u8; OURS + 8 * WORDS], i: usize) -> i64 {
+    bytes[OURS + 8 * i..].first_chunk().map_or(0, |b| i64::from_be_bytes(*b))
+}
+
 fn decode(bytes: &[u8; OURS + 8 * WORDS]) -> Saved {
-    let word = |i: usize| bytes[OURS + 8 * i..].first_chunk().map_or(0, |b| i64::from_be_bytes(*b));
+    let word = |i: usize| word(bytes, i);
     let check = bytes.first_chunk().map(TimerCheckpoint::decode).unwrap_or_default();
     let mut saved = Saved { check, ..Saved::default() };
     if word(0) == MAGIC {

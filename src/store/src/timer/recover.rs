@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::check::{CheckFile, MARKS_MAX, Mark};
+use super::check::{CheckFile, MARKS_MAX, Mark, Saved};
 use super::log::TimerLog;
 use super::wheel::Wheel;
 use super::{BLANK_SLOTS, Timer, TimerError, TimerFigures, TimerHost, TimerOptions, Uncounted, Waiting};
@@ -23,6 +23,11 @@ const OVERLAP: u64 = 64 * 1024;
 const OVERLAP: u64 = 0;
 /// Units behind the checkpoint that are remembered; with more, all before the last one counts as done, as in Apache.
 const KNOWN_MAX: u64 = 4_000_000;
+
+/// Bytes of the log that are read at a start, so that damage anywhere in the files is found. Of a longer log the end is.
+const VERIFY_MAX: u64 = KNOWN_MAX * TIMER_UNIT as u64;
+/// Units that are looked at once more because they follow upon another one than the last of their slot.
+const SUSPECTS_MAX: usize = 1024;
 
 /// Messages that are in the log already, though the checkpoint does not count them.
 pub(super) struct Resume {
@@ -44,6 +49,39 @@ impl Resume {
     }
 }
 
+/// Where delivery goes on.
+fn read_ms(saved: &Saved, own: Option<i64>, floor: i64, precision: i64) -> i64 {
+    // As Apache does where it never ran.
+    let never = floor - ((SLOTS / 2) as i64 - BLANK_SLOTS) * precision;
+    let ms = saved.check.read_ms;
+    if ms <= 0 {
+        return never;
+    }
+    // A time that the clock has not reached: it was set back, or the file is damaged. Then all of the wheel would count as
+    // delivered.
+    let own = own.filter(|own| *own != ms && *own <= floor);
+    let ms = match ms > floor {
+        true if own.is_some() => own.unwrap_or(never),
+        true if ms - floor > (SLOTS as i64).saturating_mul(precision) => never,
+        _ => return ms.div_euclid(precision) * precision,
+    };
+    tracing::error!(
+        said_ms = saved.check.read_ms,
+        ms,
+        "the timer's checkpoint is damaged: what was delivered may come again"
+    );
+    ms.div_euclid(precision) * precision
+}
+
+/// What a walk through all of the log found.
+enum Verdict {
+    Good,
+    /// Chains begin in front of the log's first file.
+    LacksStart,
+    /// Chains lead to what is not theirs.
+    Damaged,
+}
+
 impl Timer {
     /// Opens the files under the store's folder, which nobody else may have open, at `now_ms`.
     pub fn open(options: TimerOptions, now_ms: i64, host: &mut dyn TimerHost) -> Result<Self, TimerError> {
@@ -57,11 +95,7 @@ impl Timer {
         }
         let log = TimerLog::open(options.root.join("timerlog"), options.log_file_bytes, &disk)?;
         let floor = now_ms.div_euclid(precision) * precision;
-        // As Apache does where it never ran.
-        let read_ms = match saved.check.read_ms {
-            ms if ms > 0 => ms.div_euclid(precision) * precision,
-            _ => floor - ((SLOTS / 2) as i64 - BLANK_SLOTS) * precision,
-        };
+        let read_ms = read_ms(&saved, file.own_read_ms, floor, precision);
         let figures = Arc::new(TimerFigures {
             wheel: wheel.view().clone(),
             read_ms: AtomicI64::new(read_ms),
@@ -104,7 +138,13 @@ impl Timer {
 
     fn recover(&mut self, now_ms: i64, host: &mut dyn TimerHost) -> Result<(), TimerError> {
         let flushed = self.saved.check.log_flushed.max(0) as u64;
-        let mut begin = self.log.base_of(flushed.saturating_sub(self.options.log_file_bytes));
+        // Once the clock was set back, slots are used again whose chains lead to what was delivered, and is gone perhaps.
+        let whole =
+            self.marks.is_empty() && self.log.end() - self.log.start().min(self.log.end()) <= VERIFY_MAX;
+        let mut begin = match whole {
+            true => self.log.start(),
+            false => self.log.base_of(flushed.saturating_sub(self.options.log_file_bytes)),
+        };
         let (log_end, _) = host.log_ends();
         let mut last = None;
         // Where this broker wrote the checkpoint: what came into the wheel since then is not done, whatever its time is; it
@@ -136,12 +176,28 @@ impl Timer {
             begin = self.log.base_of(begin - 1);
         };
         self.log.cut(end)?;
+        let was_ms = self.read_ms;
         if earliest < self.read_ms && self.marks.len() < MARKS_MAX {
             self.marks.push(Mark { before_ms: self.read_ms, below: flushed.min(end) });
             self.read_ms = earliest;
         }
-        self.revise(begin, end)?;
-        self.go_on(flushed, end, last, host)?;
+        let (mut end, mut reread) = (end, false);
+        let verdict = if whole { self.verify(begin, end, was_ms)? } else { Verdict::Good };
+        match verdict {
+            Verdict::Good if whole && was_ms == self.read_ms => {}
+            Verdict::Good => self.revise(begin, end)?,
+            Verdict::LacksStart => {
+                self.revise(begin, end)?;
+                reread = true;
+            }
+            Verdict::Damaged => {
+                tracing::error!("the timer's files are damaged: they are made again from the timer topic");
+                (end, last, reread) = (begin, None, true);
+                self.log.cut(end)?;
+                self.clear_from(self.read_ms)?;
+            }
+        }
+        self.go_on(flushed, end, last, reread, host)?;
         let (precision, read_ms) = (self.options.precision_ms, self.read_ms);
         let mut pending = 0;
         self.wheel.each(&mut |slot| {
@@ -157,6 +213,79 @@ impl Timer {
             log_end = end,
             "timer messages are taken up again"
         );
+        Ok(())
+    }
+
+    /// Goes through all of the log, and puts the slots from `read_ms` on in line with it.
+    fn verify(&mut self, begin: u64, end: u64, read_ms: i64) -> Result<Verdict, TimerError> {
+        let (precision, start) = (self.options.precision_ms, begin as i64);
+        let mut slots = HashMap::<i64, Slot>::new();
+        let (mut lacks_start, mut damaged, mut suspects) = (false, false, Vec::new());
+        self.log.scan(begin, &mut |at, unit| {
+            let time = unit.due_ms().div_euclid(precision);
+            if at >= end || time.saturating_mul(precision) < read_ms {
+                return at < end;
+            }
+            let at = at as i64;
+            let slot = slots.entry(time).or_insert(Slot { time, first: at, last: -1, count: 0, magic: 0 });
+            damaged |= unit.prev >= at;
+            lacks_start |= (0..start).contains(&unit.prev);
+            if unit.prev >= start && unit.prev != slot.last && suspects.len() < SUSPECTS_MAX {
+                suspects.push((unit.prev as u64, time));
+            }
+            slot.last = at;
+            slot.count = slot.count.saturating_add(if unit.deletes() { -1 } else { 1 });
+            true
+        })?;
+        for (position, time) in suspects {
+            let before = self.log.read(position)?;
+            damaged |= before.is_none_or(|unit| unit.due_ms().div_euclid(precision) != time);
+        }
+        let mut old = HashSet::new();
+        self.wheel.each(&mut |slot| {
+            if slot.due_ms(precision) < read_ms {
+                return;
+            }
+            let last = slots.get(&slot.time).map_or(-1, |s| s.last);
+            // Behind the end the log was cut; in front of it the unit is of another slot.
+            damaged |= last < slot.last && slot.last < end as i64 && slot.last >= start;
+            lacks_start |= last == -1 && (0..start).contains(&slot.last);
+            old.insert(slot.time);
+        })?;
+        if damaged {
+            return Ok(Verdict::Damaged);
+        }
+        for time in old.iter().filter(|time| !slots.contains_key(time)) {
+            let due_ms = time.saturating_mul(precision);
+            self.wheel.reserve(due_ms)?;
+            self.wheel.clear(due_ms);
+        }
+        for mut slot in slots.into_values() {
+            let due_ms = slot.due_ms(precision);
+            let is = self.wheel.get(due_ms);
+            slot.magic = is.map_or(0, |is| is.magic);
+            if is.is_none_or(|is| is.last != slot.last) {
+                self.wheel.reserve(due_ms)?;
+                self.wheel.put(&slot);
+            }
+        }
+        Ok(if lacks_start { Verdict::LacksStart } else { Verdict::Good })
+    }
+
+    /// Empties the slots from a time on.
+    fn clear_from(&mut self, read_ms: i64) -> Result<(), TimerError> {
+        let precision = self.options.precision_ms;
+        let mut all = Vec::new();
+        self.wheel.each(&mut |slot| {
+            let due_ms = slot.due_ms(precision);
+            if due_ms >= read_ms {
+                all.push(due_ms);
+            }
+        })?;
+        for due_ms in all {
+            self.wheel.reserve(due_ms)?;
+            self.wheel.clear(due_ms);
+        }
         Ok(())
     }
 
@@ -211,12 +340,13 @@ impl Timer {
         Ok(())
     }
 
-    /// Where in the queue to go on.
+    /// Where in the queue to go on: with `reread` at its beginning, past what the log has or was done with.
     fn go_on(
         &mut self,
         flushed: u64,
         end: u64,
         last: Option<TimerUnit>,
+        reread: bool,
         host: &mut dyn TimerHost,
     ) -> Result<(), TimerError> {
         let check = self.saved.check;
@@ -225,7 +355,8 @@ impl Timer {
         let newest = last.and_then(|unit| host.offset_at(unit.phy.max(0) as u64, unit.size.max(0) as u32));
         let next = newest.map_or(min, |offset| offset + 1);
         // Where the log has all that the checkpoint counts, the checkpoint is right; else what was lost is read again.
-        let lost = end < flushed && next < counted;
+        let lost = reread || (end < flushed && next < counted);
+        let next = if reread { min } else { next };
         self.queue_offset = if lost { next } else { counted }.clamp(min, max.max(min));
         if self.queue_offset < next || lost {
             tracing::info!(
@@ -235,7 +366,8 @@ impl Timer {
                 "timer messages are compared with the timer log"
             );
         }
-        let from = self.log.unit_at(flushed.min(end).saturating_sub(OVERLAP).max(self.log.start()));
+        let from = if reread { 0 } else { flushed.min(end).saturating_sub(OVERLAP) };
+        let from = self.log.unit_at(from.max(self.log.start()));
         let mut known = HashSet::new();
         if (end - from.min(end)) / TIMER_UNIT as u64 > KNOWN_MAX {
             self.queue_offset = next.clamp(min, max.max(min));

@@ -1,5 +1,7 @@
 //! The timer against a model: random messages, cancellations, clocks that step, stops, kills and power cuts.
 
+mod hostile;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -40,7 +42,7 @@ enum Entry {
 }
 
 /// The CommitLog and the timer topic's queue: each record has 100 bytes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct World {
     log: Vec<Entry>,
     queue: Vec<u64>,
@@ -64,7 +66,8 @@ impl World {
     }
 
     fn at(&self, phy: u64) -> Option<Entry> {
-        self.log.get((phy / RECORD) as usize).copied()
+        let at = (phy / RECORD) as usize;
+        self.log.get(at).copied().filter(|_| phy.is_multiple_of(RECORD))
     }
 
     fn learn(&mut self, from: Option<u64>) {
@@ -129,7 +132,8 @@ impl TimerHost for World {
 
     fn deliver(&mut self, due: &Due, cancelled: &HashSet<CancelKey>) -> Result<(), TimerError> {
         let Some(Entry::Timer { id, slot_ms, cancels, rolls }) = self.at(due.phy) else {
-            panic!("not a timer")
+            // As where a record is damaged: it is logged.
+            return Ok(());
         };
         if self.fails {
             self.failed_ms = self.failed_ms.max(self.now_ms);
