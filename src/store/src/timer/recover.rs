@@ -184,7 +184,6 @@ impl Timer {
         let (mut end, mut reread) = (end, false);
         let verdict = if whole { self.verify(begin, end, was_ms)? } else { Verdict::Good };
         match verdict {
-            Verdict::Good if whole && was_ms == self.read_ms => {}
             Verdict::Good => self.revise(begin, end)?,
             Verdict::LacksStart => {
                 self.revise(begin, end)?;
@@ -194,7 +193,7 @@ impl Timer {
                 tracing::error!("the timer's files are damaged: they are made again from the timer topic");
                 (end, last, reread) = (begin, None, true);
                 self.log.cut(end)?;
-                self.clear_from(self.read_ms)?;
+                self.clear()?;
             }
         }
         self.go_on(flushed, end, last, reread, host)?;
@@ -272,16 +271,10 @@ impl Timer {
         Ok(if lacks_start { Verdict::LacksStart } else { Verdict::Good })
     }
 
-    /// Empties the slots from a time on.
-    fn clear_from(&mut self, read_ms: i64) -> Result<(), TimerError> {
-        let precision = self.options.precision_ms;
+    /// Empties all slots, also those of the past: their time comes again where the clock is set back.
+    fn clear(&mut self) -> Result<(), TimerError> {
         let mut all = Vec::new();
-        self.wheel.each(&mut |slot| {
-            let due_ms = slot.due_ms(precision);
-            if due_ms >= read_ms {
-                all.push(due_ms);
-            }
-        })?;
+        self.wheel.each(&mut |slot| all.push(slot.due_ms(self.options.precision_ms)))?;
         for due_ms in all {
             self.wheel.reserve(due_ms)?;
             self.wheel.clear(due_ms);
