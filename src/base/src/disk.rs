@@ -4,8 +4,8 @@
 //! comparing, and reach the disk for certain with [`Disk::before_sync`] and [`Disk::synced`]. What only reads need not.
 
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,7 +69,8 @@ pub trait Disk: Send + Sync {
     }
     /// Makes or empties the file and writes `bytes`, without syncing.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        std::fs::write(path, bytes)
+        let file = open_with(OpenOptions::new().write(true).create(true).truncate(true), path)?;
+        file.write_all_at(bytes, 0)
     }
     /// Makes the folder and those above where missing.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
@@ -94,7 +95,7 @@ pub trait Disk: Send + Sync {
     /// Makes later reads of the file from byte `from` on come from the disk: forgets the pages that are in memory. Nobody
     /// may have it mapped.
     fn drop_cache(&self, path: &Path, from: u64) -> io::Result<()> {
-        drop_cache(&File::open(path)?, from)
+        drop_cache(&open_file(path)?, from)
     }
     /// Removes a folder with what is in it.
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
@@ -108,7 +109,8 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let open = || OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path);
+        let open =
+            || open_with(OpenOptions::new().read(true).write(true).create(create).truncate(false), path);
         let file = match open() {
             Err(e) if create && e.kind() == io::ErrorKind::NotFound => {
                 if let Some(dir) = path.parent() {
@@ -164,6 +166,31 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+/// Opens a file for reading, as [`File::open`] does. Whatever else has its name (a pipe, which `open` would wait at for
+/// ever, a device, a folder) is an error.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true), path)
+}
+
+/// All bytes of a file that [`open_file`] opens.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Says nothing to a regular file. A pipe that nobody reads is refused for writing by this alone, as is a socket.
+    let file = options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, "is no regular file");
+    match file {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(not_regular()),
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => Err(not_regular()),
+        Err(e) => Err(e),
     }
 }
 
@@ -231,4 +258,34 @@ pub fn sub_dirs(dir: &Path) -> io::Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_and_folders_are_no_files() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().expect("folder");
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("mkfifo");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("pipe", &link).expect("links");
+        for path in [&pipe, &link, &folder.path().to_owned()] {
+            assert_eq!(read_file(path).expect_err("no file").to_string(), "is no regular file");
+        }
+        for path in [&pipe, &link] {
+            let opened = RealDisk.open(path, true).map(|_| ());
+            for result in [opened, RealDisk.write(path, b"x"), RealDisk.drop_cache(path, 0)] {
+                assert_eq!(result.expect_err("no file").to_string(), "is no regular file");
+            }
+        }
+        let file = folder.path().join("file");
+        RealDisk.write(&file, b"longer").expect("writes");
+        RealDisk.write(&file, b"bytes").expect("writes");
+        std::fs::remove_file(&link).expect("removes");
+        std::os::unix::fs::symlink("file", &link).expect("links");
+        assert_eq!(read_file(&link).expect("reads"), b"bytes");
+    }
 }

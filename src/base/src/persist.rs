@@ -1,11 +1,11 @@
 //! Small files that are replaced as a whole (config/*.json): written beside, synced, renamed, the folder synced; the
 //! previous copy stays as `.bak` and is what a damaged file falls back to.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, read_file};
 
 /// Replaces `path` by `bytes`; when this returns, they survive kill -9 and a power cut. The copy before is kept
 /// as `<path>.bak`, as Apache names it. Two callers must not save one path at a time.
@@ -25,7 +25,7 @@ pub fn save_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let link = with_suffix(path, ".bak.tmp");
         remove_if_there(disk, &link)?;
         if disk.hard_link(path, &link).is_err() {
-            write_synced(disk, &link, &fs::read(path)?)?;
+            write_synced(disk, &link, &read_file(path)?)?;
         }
         disk.rename(&link, &bak)?;
     } else if let Some(above) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -48,7 +48,7 @@ pub fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()
 pub fn load(path: &Path, mut valid: impl FnMut(&[u8]) -> bool) -> io::Result<Option<Vec<u8>>> {
     let mut seen = false;
     for candidate in [path.to_path_buf(), with_suffix(path, ".bak")] {
-        match fs::read(&candidate) {
+        match read_file(&candidate) {
             Ok(bytes) if valid(&bytes) => {
                 if seen {
                     tracing::warn!(file = %path.display(), "damaged or missing file replaced by its .bak");
@@ -96,6 +96,8 @@ fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn json(bytes: &[u8]) -> bool {
@@ -120,5 +122,9 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["topics.json.bak"]);
+        // A pipe: opened as a file is, it would be waited at for ever.
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(load(&path, json).unwrap_err().to_string(), "is no regular file");
     }
 }

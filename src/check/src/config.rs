@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use oxmq_base::disk::read_file;
 use oxmq_protocol::json::{self, Value};
 use oxmq_protocol::message::topic;
 
@@ -109,7 +110,7 @@ fn beyond(kind: Kind, key: &str, topic: &str, queue: i64, offset: i64, queues: &
 fn one(dir: &Path, name: &str, report: &mut Report) -> Option<Value> {
     let path = dir.join(name);
     let bak = dir.join(format!("{name}.bak"));
-    let read = |path: &Path| match std::fs::read(path) {
+    let read = |path: &Path| match read_file(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => Some(Err(e.to_string())),
         Ok(bytes) => Some(match json::parse(&bytes) {
@@ -167,7 +168,7 @@ fn int(value: &Value) -> Option<i64> {
 /// `quarantine/holes.json`: `{"holes":[{"from":n,"to":n,"foundMs":n}]}`.
 pub(crate) fn holes(root: &Path, report: &mut Report) -> Vec<Known> {
     let path = root.join("quarantine/holes.json");
-    let bytes = match std::fs::read(&path) {
+    let bytes = match read_file(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(e) => {

@@ -414,7 +414,7 @@ fn timer_unit(at: i64, unit: &TimerUnit, log: &Log) -> Item {
 /// The checkpoint.
 pub fn checkpoint(root: &Path) -> Result<Item, DumpError> {
     let path = root.join("checkpoint");
-    let bytes = std::fs::read(&path).map_err(io(&path))?;
+    let bytes = oxmq_base::disk::read_file(&path).map_err(io(&path))?;
     let mut head = [0; checkpoint::LEN];
     let n = bytes.len().min(head.len());
     head[..n].copy_from_slice(&bytes[..n]);

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use oxmq_base::disk::open_file;
 use oxmq_store::format::name;
 
 /// Bytes that are read at a time.
@@ -80,7 +81,7 @@ pub(crate) struct Window {
 impl Window {
     /// Opens a file of which `len` bytes are looked at.
     pub(crate) fn open(path: &Path, len: u64) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_file(path)?;
         let len = len.min(file.metadata()?.len());
         Ok(Self { file, len, buf: Vec::new(), at: 0, step: WINDOW, unreadable: Vec::new() })
     }

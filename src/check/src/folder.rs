@@ -1,9 +1,9 @@
 //! The whole check, from options to report.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use oxmq_base::clock::{Clock, SystemClock};
+use oxmq_base::disk::{open_file, read_file};
 use oxmq_store::format::checkpoint::{self, Checkpoint};
 use oxmq_store::format::timer::PRECISION_MS;
 use oxmq_store::preflight::{Preflight, PreflightError};
@@ -100,8 +100,12 @@ pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, Ch
         ..Report::default()
     };
     for name in ["lock", "abort"] {
-        if root.join(name).is_dir() {
-            report.add(Kind::Unreadable, name, None, 1, "a folder".to_owned());
+        match std::fs::metadata(root.join(name)) {
+            Ok(data) if data.is_dir() => report.add(Kind::Unreadable, name, None, 1, "a folder".to_owned()),
+            Ok(data) if !data.is_file() => {
+                report.add(Kind::Unreadable, name, None, 1, "is no regular file".to_owned());
+            }
+            _ => {}
         }
     }
     report.log.folders = dirs.iter().map(|d| shown(d)).collect();
@@ -161,14 +165,14 @@ fn vouched(checkpoint: &Checkpoint, report: &Report) -> u64 {
 
 /// Whether a process holds Java's lock (fcntl, byte 0 of the file).
 fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = open_file(path) else { return false };
     let wanted = Flock { start: 0, length: 1, ..Flock::from(FlockType::WriteLock) };
     matches!(fcntl_getlk(&file, &wanted), Ok(Some(_)))
 }
 
 fn read_checkpoint(root: &Path, report: &mut Report) -> Checkpoint {
     let path = root.join("checkpoint");
-    let bytes = match std::fs::read(&path) {
+    let bytes = match read_file(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             report.add(Kind::CheckpointMissing, "checkpoint", None, 1, "not there".to_owned());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oxmq_base::disk::next_data;
+use oxmq_base::disk::{next_data, read_file};
 use oxmq_protocol::message::topic;
 use oxmq_store::format::timer::{
     CHECK, FILLER, MAGIC_BLANK, PRECISION_MS, SLOT, SLOTS, Slot, TIMER_UNIT, TimerCheckpoint, TimerEntry,
@@ -103,7 +103,7 @@ pub(crate) fn check(root: &Path, log: &Log, report: &mut Report) {
     }
     let (units, end) = timers.walk(report);
     summary.units = units;
-    match std::fs::read(&check_path) {
+    match read_file(&check_path) {
         Ok(bytes) => match bytes.first_chunk::<CHECK>().map(TimerCheckpoint::decode) {
             Some(check) => {
                 summary.read_ms = check.read_ms;

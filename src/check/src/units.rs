@@ -1,11 +1,10 @@
 //! Units of queue files, read where they are needed, through a cache of bounded size.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use oxmq_base::disk::next_data;
+use oxmq_base::disk::{next_data, open_file};
 use oxmq_store::format::batch_unit::{BATCH_UNIT, SPAN, Span};
 use oxmq_store::format::name;
 use oxmq_store::format::unit::{UNIT, Unit};
@@ -58,7 +57,7 @@ impl QueueFiles {
             return Ok(Vec::new());
         };
         let n = (n * self.unit_len()).min(base + self.file_len - byte);
-        let file = File::open(self.dir.join(name::of(*base)))?;
+        let file = open_file(&self.dir.join(name::of(*base)))?;
         let mut buf = vec![0; n as usize];
         files::read_some(&file, byte - base, &mut buf)?;
         Ok(buf)
@@ -68,7 +67,7 @@ impl QueueFiles {
     pub(crate) fn next_written(&self, at: u64) -> io::Result<Option<u64>> {
         let byte = at * self.unit_len();
         for base in self.bases.iter().filter(|b| **b + self.file_len > byte) {
-            let file = File::open(self.dir.join(name::of(*base)))?;
+            let file = open_file(&self.dir.join(name::of(*base)))?;
             let from = byte.saturating_sub(*base);
             if let Some(data) = next_data(&file, from)?.filter(|d| *d < self.file_len) {
                 return Ok(Some((base + data.max(from)) / self.unit_len()));
@@ -96,7 +95,7 @@ impl QueueFiles {
     pub(crate) fn end_by_halving(&self) -> io::Result<u64> {
         let unit_len = self.unit_len();
         for base in self.bases.iter().rev() {
-            let file = File::open(self.dir.join(name::of(*base)))?;
+            let file = open_file(&self.dir.join(name::of(*base)))?;
             if next_data(&file, 0)?.is_none() {
                 continue;
             }

@@ -201,7 +201,10 @@ pub fn files(root: &Path) -> Vec<String> {
         for path in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
             match path.is_dir() {
                 true => walk(root, &path, out),
-                false => out.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
+                false if path.is_file() => {
+                    out.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+                }
+                false => {}
             }
         }
     }

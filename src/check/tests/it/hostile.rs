@@ -43,11 +43,14 @@ enum Harm {
     Foreign,
     /// A folder of that name.
     Folder,
+    /// A named pipe of that name.
+    Pipe,
 }
 
 fn harms() -> Vec<Harm> {
     use Harm::*;
-    let mut all = vec![Remove, Empty, OneByteLess, OneByteMore, OnePageMore, Zeros, Swap, Foreign, Folder];
+    let mut all =
+        vec![Remove, Empty, OneByteLess, OneByteMore, OnePageMore, Zeros, Swap, Foreign, Folder, Pipe];
     all.extend([Cut(1), Cut(8), ZerosAt(0), ZerosAt(3), ZerosAt(8), ZerosFrom(3), ZerosFrom(10)]);
     for at in [0, 2, 3, 5, 7] {
         all.push(Flip(at * 2, 5 * at as usize));
@@ -64,6 +67,11 @@ fn apply(path: &Path, mut bytes: Vec<u8>, other: &[u8], harm: Harm) {
         Harm::Folder => {
             std::fs::remove_file(path).unwrap();
             return std::fs::create_dir(path).unwrap();
+        }
+        Harm::Pipe => {
+            use rustix::fs::{CWD, FileType, Mode, mknodat};
+            std::fs::remove_file(path).unwrap();
+            return mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         }
         Harm::Empty => bytes.clear(),
         Harm::Cut(at) => bytes.truncate(sixteenth(at)),

@@ -10,6 +10,7 @@ use oxmq_protocol::message::record::RecordView;
 
 use crate::format::name;
 use crate::format::unit::{UNIT, Unit};
+use crate::io::open_file;
 
 /// Longest record that is read: `maxMessageSize` may be set to 64 MiB and more, what is looked for here is small.
 const RECORD_MAX: u32 = 8 << 20;
@@ -67,7 +68,7 @@ impl Sequence {
         }
         let file = match &mut self.open {
             Some((open, file)) if open == base => file,
-            slot => &mut slot.insert((*base, File::open(path)?)).1,
+            slot => &mut slot.insert((*base, open_file(path)?)).1,
         };
         let mut done = 0;
         while done < want {

@@ -173,7 +173,8 @@ fn tiered(root: &Path, found: &mut Vec<Foreign>) -> io::Result<()> {
     };
     let has_entries = len > METADATA_MAX || {
         // As text: an empty table is `{}` after blanks are gone, and keys of tables need not be JSON.
-        let text: Vec<u8> = fs::read(&path)?.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
+        let text: Vec<u8> =
+            crate::io::read_file(&path)?.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
         let text = String::from_utf8_lossy(&text).into_owned();
         text.split("\":{").skip(1).any(|table| !table.starts_with('}'))
     };

@@ -20,6 +20,7 @@ use oxmq_protocol::message::{names, properties};
 
 use super::files::{Records, Sequence, Units};
 use crate::format::timer::{CHECK, SLOT, SLOTS, Slot, TIMER_UNIT, TimerCheckpoint, TimerEntry, TimerUnit};
+use crate::io::open_file;
 
 const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 const REVIVE_PREFIX: &str = "rmq_sys_REVIVE_LOG_";
@@ -172,7 +173,7 @@ fn timers(place: &Place<'_>, queues: &Path, records: &mut Records, pop: &mut Pop
 
 fn timer_check(path: &Path) -> io::Result<TimerCheckpoint> {
     let mut bytes = [0; CHECK];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut bytes)) {
+    match open_file(path).and_then(|mut file| file.read_exact(&mut bytes)) {
         Ok(()) => Ok(TimerCheckpoint::decode(&bytes)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
             Ok(TimerCheckpoint::default())
@@ -245,7 +246,7 @@ fn newest_wheel(root: &Path) -> io::Result<Option<File>> {
             newest = newest.max(Some((entry.metadata()?.modified()?, entry.path())));
         }
     }
-    newest.map(|(_, path)| File::open(path)).transpose()
+    newest.map(|(_, path)| open_file(&path)).transpose()
 }
 
 fn read_full(file: &mut File, buf: &mut [u8]) -> io::Result<usize> {

@@ -6,9 +6,11 @@
 //! bytes; a record that crosses blocks comes in pieces.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+
+use crate::io::{open_file, read_file};
 
 const BLOCK: usize = 32 * 1024;
 /// Bytes of a MANIFEST, and of a write-ahead log, that are looked at.
@@ -20,7 +22,7 @@ const RECORD_MAX: usize = 4 << 20;
 ///
 /// Where the files cannot be made out, any table file and any write-ahead log of a length counts, for a family `?`.
 pub(super) fn live_families(dir: &Path) -> io::Result<Option<BTreeSet<String>>> {
-    let current = match fs::read(dir.join("CURRENT")) {
+    let current = match read_file(&dir.join("CURRENT")) {
         Ok(bytes) => bytes,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
@@ -94,7 +96,7 @@ fn list(dir: &Path) -> io::Result<Files> {
 
 fn read_some(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(READ_MAX).read_to_end(&mut bytes)?;
+    open_file(path)?.take(READ_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -23,7 +23,7 @@ const NAME: &str = "queue-ends";
 
 /// What the folder says for a log that ends at `log_end`.
 pub(crate) fn load(root: &Path, log_end: u64) -> Ends {
-    std::fs::read(root.join(NAME)).ok().and_then(|bytes| parse(&bytes, log_end)).unwrap_or_default()
+    crate::io::read_file(&root.join(NAME)).ok().and_then(|bytes| parse(&bytes, log_end)).unwrap_or_default()
 }
 
 /// Replaces the file; removes it where there is nothing to say.

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::core::Core;
 use crate::format::unit::Unit;
-use crate::io::{Disk, sub_dirs};
+use crate::io::{Disk, read_file, sub_dirs};
 use crate::persist::write_synced;
 use crate::queue::Queue;
 use crate::queue::ends::{self, Ends};
@@ -58,7 +58,8 @@ impl Opening {
                 let entry = entry?;
                 let id = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok());
                 if let Some(id) = id {
-                    let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    let text = read_file(&entry.path()).unwrap_or_default();
+                    let text = String::from_utf8_lossy(&text);
                     damaged.insert((topic.clone(), id), text.trim().parse().unwrap_or(0));
                 }
             }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{RecoverError, recover_io};
 use crate::format::name;
-use crate::io::{DiskFile, next_data};
+use crate::io::{DiskFile, next_data, open_file};
 use crate::options::StoreOptions;
 
 type Files = [(u64, PathBuf)];
@@ -29,7 +29,7 @@ pub(super) fn cut(
     // The last file first, and each for certain before the one ahead of it: a file between others is never missing.
     for (base, path) in files.iter().rev().filter(|(base, _)| base + len > end) {
         let io = || recover_io("cut", path);
-        let file = File::open(path).map_err(io())?;
+        let file = open_file(path).map_err(io())?;
         let from = end.saturating_sub(*base);
         let look_to = if as_left { (from + AS_LEFT_LOOK).min(len) } else { len };
         let dirty = match last_non_zero(&file, from, look_to).map_err(io())? {

@@ -1,6 +1,5 @@
 //! Finding where the log ends, and the holes before that.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::commitlog::LogEnd;
 use crate::error::{RecoverError, recover_io};
 use crate::format::checkpoint::{Checkpoint, Own};
 use crate::format::name;
+use crate::io::open_file;
 use crate::mapped::MappedFile;
 use crate::options::StoreOptions;
 
@@ -153,7 +153,7 @@ impl Scan<'_> {
         // Written before 5.4: by the store time of each file's first record.
         for (base, path) in self.files.iter().rev() {
             let mut head = [0u8; 128];
-            let file = File::open(path).map_err(recover_io("open", path))?;
+            let file = open_file(path).map_err(recover_io("open", path))?;
             let n = file.read_at(&mut head, 0).map_err(recover_io("read", path))?;
             let ts = match record::head(&head[..n]) {
                 Some(RecordHead::Record { .. }) => record::store_timestamp(&head).unwrap_or(0),
@@ -335,7 +335,7 @@ impl Scan<'_> {
             let open = self.open(base)?;
             let whole = open.file.whole();
             let bytes = whole.peek(0, len as usize).unwrap_or_default();
-            let disk = File::open(&open.path).map_err(recover_io("open", &open.path))?;
+            let disk = open_file(&open.path).map_err(recover_io("open", &open.path))?;
             // What was never written is not read: most of the last file.
             let ranges = data_ranges(&disk, from - base, len).map_err(recover_io("read", &open.path))?;
             for (begin, end) in ranges {

@@ -4,7 +4,6 @@
 //! copied to `quarantine/<first position, 20 digits>`, a file as long as the hole; `quarantine/holes.json` says which
 //! there are; readers pass over them, and offsets never go down.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use oxmq_protocol::json::{self, Value};
 
 use crate::commitlog::is_full;
 use crate::format::name;
-use crate::io::Disk;
+use crate::io::{Disk, open_file, read_file};
 use crate::options::StoreOptions;
 use crate::persist::write_synced;
 use crate::recover::cut::copy_data;
@@ -78,7 +77,7 @@ impl Holes {
     pub(crate) fn load(root: &Path) -> io::Result<Self> {
         let dir = dir_of(root);
         let path = dir.join("holes.json");
-        let listed = match std::fs::read(&path) {
+        let listed = match read_file(&path) {
             Ok(bytes) => parse(&bytes),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e),
@@ -161,7 +160,7 @@ pub(super) fn keep_bytes(options: &StoreOptions, files: &[(u64, PathBuf)], hole:
         if from >= to {
             continue;
         }
-        let copied = copy_data(&File::open(path)?, (from - base, to - base), &*out, from - hole.from);
+        let copied = copy_data(&open_file(path)?, (from - base, to - base), &*out, from - hole.from);
         match copied {
             Err(error) if is_full(&error) => {
                 tracing::error!(copy = %dir.display(), %error, ?hole, "no space to copy a hole's bytes: they stay in the log only");

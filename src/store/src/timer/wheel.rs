@@ -78,7 +78,7 @@ impl Wheel {
         let snapshot = newer_snapshot(root, &path).map_err(failed("look for snapshots of"))?;
         if let Some((file, _)) = &snapshot {
             let copy = root.join("timerwheel.tmp");
-            let bytes = fs::read(file).map_err(TimerError::at("read", file))?;
+            let bytes = crate::io::read_file(file).map_err(TimerError::at("read", file))?;
             let made = disk
                 .write(&copy, &bytes)
                 .and_then(|()| disk.sync_file(&copy, &fs::File::open(&copy)?))
