@@ -29,8 +29,8 @@ use batch::Kind;
 use files::QueueFiles;
 use ring::Ring;
 
-/// Units of the smallest ring.
-const RING_MIN: usize = 16;
+/// Units of the smallest ring: most of many queues get few messages between two writes.
+const RING_MIN: usize = 4;
 /// Units up to which a ring grows before the appender writes them out itself.
 const RING_MAX: usize = 1024;
 thread_local! {
