@@ -456,8 +456,8 @@ impl Wanted {
     fn fits(&self, u: &AnyUnit, ext: bool) -> bool {
         let code = match self.code {
             Some(code) => u.unit.tags_code == code || (ext && u.unit.tags_code < i64::from(i32::MIN)),
-            // The delays of the levels are a setting: anything from the store time on.
-            None => u.unit.tags_code >= self.store_ts,
+            // The delays of the levels are a setting, and store times do not go back with the clock: any time, and no hash.
+            None => u.unit.tags_code > i64::from(i32::MAX),
         };
         let span = u.span.is_none_or(|s| {
             s.base == self.offset && i64::from(s.count) == self.messages && s.store_ts == self.store_ts

@@ -142,6 +142,7 @@ impl Sim<'_> {
         if contents.len() != at.len() {
             return Err(format!("{} messages sent, {} answers", contents.len(), at.len()));
         }
+        let sent_ms = self.clock.wall_ms();
         let model = self.model.queues.entry(key.clone()).or_default();
         for (content, at) in contents.into_iter().zip(at) {
             let expected = model.next();
@@ -152,7 +153,7 @@ impl Sim<'_> {
                 return Err(format!("{key:?}: position {} is given out twice", at.phy));
             }
             self.model.written = at.end();
-            model.sent.push(Sent { content, at: *at, acked: false, seen: false });
+            model.sent.push(Sent { content, at: *at, sent_ms, acked: false, seen: false });
             self.report.sent += 1;
             self.report.log_files = self.report.log_files.max(at.phy / self.plan.log_file_bytes + 1);
         }
