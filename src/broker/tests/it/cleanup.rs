@@ -108,14 +108,15 @@ async fn a_disk_that_is_nearly_full_takes_no_more() {
     let broker = small().await;
     broker.send("TA", 0, &[], "kept").await;
     let shared = broker.running.broker();
-    let round = |bytes: u64| {
+    let round = |ratio: f64| {
         let mut rules = oxmq_broker::services::cleanup::rules(&shared.settings.load());
-        // The part of the machine's disk that others use is not asked.
-        rules.warning = Level { ratio: 1.0, free_bytes: bytes };
+        // How much of the machine's disk others use is not asked.
+        let level = |ratio| Level { ratio, free_bytes: 0 };
+        (rules.clean, rules.forcibly, rules.warning) = (level(1.0), level(1.0), level(ratio));
         let at = Moment { wall_ms: shared.clock.wall_ms(), hour: 0, manual: false };
         shared.store.clean(at, &rules, &mut |_| true).unwrap()
     };
-    round(i64::MAX as u64);
+    round(0.0);
     let refused = broker.send("TA", 0, &[], "refused").await;
     assert_eq!(refused.code, Code::SERVICE_NOT_AVAILABLE);
     let start = "service not available now. It may be caused by one of the following reasons: the broker's disk is full [CL:";
@@ -124,6 +125,6 @@ async fn a_disk_that_is_nearly_full_takes_no_more() {
         refused.remark.ends_with("], messages are put to the slave, message store has been shut down, etc.")
     );
     assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["kept"]);
-    round(0);
+    round(1.0);
     assert_eq!(broker.send("TA", 0, &[], "taken").await.number("queueOffset").unwrap(), 1);
 }

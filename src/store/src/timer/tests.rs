@@ -342,8 +342,9 @@ fn run(seed: u64, ends: Ends, clock_steps: bool) {
     }
     world.now_ms += 90_000;
     settle(&mut timer, &mut world);
-    // A message may go around, and is then in the queue again.
-    for _ in 0..90 {
+    // A message may go around, and is then in the queue again. Where the clock was set back much remains to come.
+    let end_ms = slots.values().fold(world.now_ms, |end, slot_ms| end.max(*slot_ms)) + 90_000;
+    while world.now_ms < end_ms {
         world.now_ms += 1_000;
         settle(&mut timer, &mut world);
     }
@@ -395,7 +396,7 @@ fn power_cuts_lose_and_repeat_nothing_that_was_kept() {
 
 #[test]
 fn clocks_may_step() {
-    (0..12).for_each(|seed| {
+    (0..25).chain([102, 196, 220, 244]).for_each(|seed| {
         run(seed, Ends::Clean, true);
         run(seed, Ends::Killed, true);
         run(seed, Ends::PowerCut, true);
