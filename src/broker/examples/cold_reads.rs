@@ -4,14 +4,15 @@
 //! sends alone, beside a consumer whose messages are on the disk alone, and beside one whose messages are in memory.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use oxmq_base::clock::SystemClock;
-use oxmq_base::config::BrokerSettings;
-use oxmq_broker::{BrokerOptions, Running};
+use common::start;
+use oxmq_broker::Running;
 use oxmq_client::Remote;
 use oxmq_protocol::code::{RequestCode, ResponseCode};
 use oxmq_protocol::frame::SerializeType;
@@ -75,27 +76,6 @@ fn main() {
         );
     }
     serving.block_on(running.stop());
-}
-
-async fn start(folder: &Path) -> Running {
-    let mut settings = BrokerSettings::default();
-    for (key, value) in [
-        ("brokerIP1", "127.0.0.1"),
-        ("brokerIP2", "127.0.0.1"),
-        ("bindAddress", "127.0.0.1"),
-        ("listenPort", "0"),
-        ("messageIndexEnable", "false"),
-        ("storePathRootDir", folder.to_str().unwrap()),
-    ] {
-        settings.set(key, value).unwrap();
-    }
-    let options = BrokerOptions {
-        settings,
-        serialize: SerializeType::RocketMq,
-        config_file: None,
-        clock: SystemClock::shared(),
-    };
-    oxmq_broker::start(options).await.unwrap()
 }
 
 /// Appends to queue 0 of COLD, past the front; the number of messages.

@@ -5,13 +5,13 @@
 //! senders in it included, that no file stands behind.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use oxmq_base::clock::SystemClock;
-use oxmq_base::config::BrokerSettings;
-use oxmq_broker::{BrokerOptions, Running};
+use common::start;
 use oxmq_client::Remote;
 use oxmq_protocol::code::{RequestCode, ResponseCode};
 use oxmq_protocol::frame::SerializeType;
@@ -94,27 +94,6 @@ fn main() {
         );
     }
     runtime.block_on(running.stop());
-}
-
-async fn start(folder: &Path) -> Running {
-    let mut settings = BrokerSettings::default();
-    for (key, value) in [
-        ("brokerIP1", "127.0.0.1"),
-        ("brokerIP2", "127.0.0.1"),
-        ("bindAddress", "127.0.0.1"),
-        ("listenPort", "0"),
-        ("messageIndexEnable", "false"),
-        ("storePathRootDir", folder.to_str().unwrap()),
-    ] {
-        settings.set(key, value).unwrap();
-    }
-    let options = BrokerOptions {
-        settings,
-        serialize: SerializeType::RocketMq,
-        config_file: None,
-        clock: SystemClock::shared(),
-    };
-    oxmq_broker::start(options).await.unwrap()
 }
 
 async fn send(addr: String, messages: u64, first_ms: u64) {
