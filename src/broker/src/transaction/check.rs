@@ -364,13 +364,7 @@ impl Walk<'_> {
     fn try_again<T>(&self, offset: i64, done: Result<T, AppendError>) -> Result<Option<T>, AppendError> {
         match done {
             Ok(done) => Ok(Some(done)),
-            Err(
-                error @ (AppendError::BodyTooLarge { .. }
-                | AppendError::RecordTooLarge { .. }
-                | AppendError::PropertiesTooLong { .. }
-                | AppendError::InnerBatch
-                | AppendError::Topic),
-            ) => {
+            Err(error) if error.is_illegal() => {
                 tracing::error!(offset, %error, "a half message cannot be stored again: it is passed over");
                 Ok(None)
             }
