@@ -41,7 +41,7 @@ pub struct Draft<'a> {
 pub enum TagsCode {
     /// Java's hash code of the TAGS property, 0 without one.
     Value(i64),
-    /// For SCHEDULE_TOPIC_XXXX: the store time plus this.
+    /// For SCHEDULE_TOPIC_XXXX: the clock's time plus this; the store time may be later, which never goes back.
     DeliverAt {
         /// Delay of the level in ms.
         delay_ms: i64,
