@@ -3,6 +3,7 @@
 
 mod checks;
 mod corpus;
+mod features;
 mod frames;
 mod namesrv;
 mod props;

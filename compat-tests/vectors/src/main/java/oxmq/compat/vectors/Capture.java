@@ -25,6 +25,7 @@ public final class Capture {
         files.put("records.json", Records.capture());
         files.put("scalars.json", Scalars.capture());
         files.put("filters.json", Filters.capture());
+        files.put("traces.json", Traces.capture());
         for (Map.Entry<String, VectorFile> file : files.entrySet()) {
             file.getValue().write(folder.resolve(file.getKey()));
             System.out.println(file.getKey() + ": " + file.getValue().size() + " vectors");

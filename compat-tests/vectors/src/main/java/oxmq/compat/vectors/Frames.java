@@ -5,13 +5,20 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.producer.RecallMessageHandle;
+import org.apache.rocketmq.common.sysflag.MessageSysFlag;
 import org.apache.rocketmq.remoting.protocol.LanguageCode;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.remoting.protocol.RequestCode;
 import org.apache.rocketmq.remoting.protocol.ResponseCode;
+import org.apache.rocketmq.remoting.protocol.header.CheckTransactionStateRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.ConsumerSendMsgBackRequestHeader;
+import org.apache.rocketmq.remoting.protocol.header.EndTransactionRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.GetConsumerListByGroupRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.GetMaxOffsetRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.NotifyConsumerIdsChangedRequestHeader;
@@ -19,6 +26,8 @@ import org.apache.rocketmq.remoting.protocol.header.PullMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.PullMessageResponseHeader;
 import org.apache.rocketmq.remoting.protocol.header.QueryConsumerOffsetRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.QueryConsumerOffsetResponseHeader;
+import org.apache.rocketmq.remoting.protocol.header.RecallMessageRequestHeader;
+import org.apache.rocketmq.remoting.protocol.header.ReplyMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeaderV2;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageResponseHeader;
@@ -41,6 +50,9 @@ final class Frames {
         sends(file);
         pulls(file);
         groups(file);
+        transactions(file);
+        timers(file);
+        replies(file);
         oddities(file);
         return file;
     }
@@ -256,6 +268,104 @@ final class Frames {
         register.setBodyCrc32(123_456);
         add(file, "register-broker", "REGISTER_BROKER, without its body",
             Frame.request(RequestCode.REGISTER_BROKER, register));
+    }
+
+    private static RemotingCommand sent(int code, String topic, int sysFlag, Map<String, String> properties) {
+        SendMessageRequestHeader header = send();
+        header.setTopic(topic);
+        header.setSysFlag(sysFlag);
+        header.setProperties(MessageDecoder.messageProperties2String(new TreeMap<>(properties)));
+        RemotingCommand command = Frame.request(code, SendMessageRequestHeaderV2.createSendMessageRequestHeaderV2(header));
+        command.setBody(BODY);
+        return command;
+    }
+
+    private static void transactions(VectorFile file) throws Exception {
+        Map<String, String> properties = properties();
+        properties.put("TRAN_MSG", "true");
+        properties.put("PGROUP", "pg");
+        add(file, "transaction/half", "a half message: SEND_MESSAGE_V2 with bit 2 of sysFlag", sent(RequestCode.SEND_MESSAGE_V2,
+            "TopicTest", MessageSysFlag.TRANSACTION_PREPARED_TYPE, properties));
+
+        EndTransactionRequestHeader end = new EndTransactionRequestHeader();
+        end.setTopic("TopicTest");
+        end.setProducerGroup("pg");
+        end.setTranStateTableOffset(42L);
+        end.setCommitLogOffset(1_000L);
+        end.setCommitOrRollback(MessageSysFlag.TRANSACTION_COMMIT_TYPE);
+        end.setFromTransactionCheck(false);
+        end.setMsgId("7F0000010001070DEA4E000000000000");
+        end.setTransactionId("7F0000010001070DEA4E000000000000");
+        end.setBrokerName("broker-a");
+        RemotingCommand commit = Frame.request(RequestCode.END_TRANSACTION, end);
+        commit.markOnewayRPC();
+        add(file, "transaction/commit", "END_TRANSACTION of the producer's own accord", commit);
+
+        CheckTransactionStateRequestHeader check = new CheckTransactionStateRequestHeader();
+        check.setTopic("TopicTest");
+        check.setTranStateTableOffset(42L);
+        check.setCommitLogOffset(1_000L);
+        check.setMsgId("7F0000010001070DEA4E000000000000");
+        check.setTransactionId("7F0000010001070DEA4E000000000000");
+        check.setOffsetMsgId("7F00000100002A9F00000000000003E8");
+        check.setBrokerName("broker-a");
+        RemotingCommand ask = Frame.request(RequestCode.CHECK_TRANSACTION_STATE, check);
+        ask.markOnewayRPC();
+        add(file, "transaction/check", "CHECK_TRANSACTION_STATE, without the record that is its body", ask);
+        end.setFromTransactionCheck(true);
+        end.setCommitOrRollback(MessageSysFlag.TRANSACTION_ROLLBACK_TYPE);
+        RemotingCommand rollback = Frame.request(RequestCode.END_TRANSACTION, end);
+        rollback.markOnewayRPC();
+        add(file, "transaction/rollback-after-check", "END_TRANSACTION that answers a check", rollback);
+    }
+
+    private static void timers(VectorFile file) throws Exception {
+        for (String[] property : new String[][] {{"TIMER_DELIVER_MS", "1700000060000"}, {"TIMER_DELAY_MS", "60000"}, {"TIMER_DELAY_SEC", "60"}}) {
+            Map<String, String> properties = properties();
+            properties.put(property[0], property[1]);
+            add(file, "timer/" + property[0], "a send with a delivery time", sent(RequestCode.SEND_MESSAGE_V2, "TopicTest", 0, properties));
+        }
+        RecallMessageRequestHeader recall = new RecallMessageRequestHeader();
+        recall.setProducerGroup("pg");
+        recall.setTopic("TopicTest");
+        recall.setRecallHandle(RecallMessageHandle.HandleV1.buildHandle("TopicTest", "broker-a", "1700000060001",
+            "7F0000010001070DEA4E000000000000"));
+        recall.setBrokerName("broker-a");
+        add(file, "timer/recall", "RECALL_MESSAGE", Frame.request(RequestCode.RECALL_MESSAGE, recall));
+    }
+
+    private static void replies(VectorFile file) throws Exception {
+        Map<String, String> properties = properties();
+        properties.put("CORRELATION_ID", "5f4dcc3b-5aa7-45d6-8327-deb882cf99c1");
+        properties.put("REPLY_TO_CLIENT", "127.0.0.1@1@2");
+        properties.put("TTL", "3000");
+        add(file, "request-reply/request", "a request: an ordinary SEND_MESSAGE_V2", sent(RequestCode.SEND_MESSAGE_V2, "TopicTest", 0, properties));
+        Message request = new Message("TopicTest", BODY);
+        properties.put("CLUSTER", "DefaultCluster");
+        properties.forEach((k, v) -> MessageAccessor.putProperty(request, k, v));
+        Message reply = MessageUtil.createReplyMessage(request, BODY);
+        add(file, "request-reply/reply", "what the client makes of it to answer: SEND_REPLY_MESSAGE_V2", sent(RequestCode.SEND_REPLY_MESSAGE_V2,
+            reply.getTopic(), 0, reply.getProperties()));
+        ReplyMessageRequestHeader push = new ReplyMessageRequestHeader();
+        push.setProducerGroup("pg");
+        push.setTopic(reply.getTopic());
+        push.setDefaultTopic("TBW102");
+        push.setDefaultTopicQueueNums(4);
+        push.setQueueId(0);
+        push.setSysFlag(0);
+        push.setBornTimestamp(1_700_000_000_123L);
+        push.setFlag(0);
+        Map<String, String> pushed = new TreeMap<>(reply.getProperties());
+        pushed.put("PUSH_REPLY_TIME", "1700000000456");
+        push.setProperties(MessageDecoder.messageProperties2String(pushed));
+        push.setReconsumeTimes(0);
+        push.setUnitMode(false);
+        push.setBornHost("127.0.0.1:54321");
+        push.setStoreHost("127.0.0.1:10911");
+        push.setStoreTimestamp(1_700_000_000_456L);
+        RemotingCommand command = Frame.request(RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT, push);
+        command.setBody(BODY);
+        add(file, "request-reply/push", "PUSH_REPLY_MESSAGE_TO_CLIENT", command);
     }
 
     /** What a tolerant reader has to take. */

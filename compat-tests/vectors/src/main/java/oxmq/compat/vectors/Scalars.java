@@ -13,6 +13,7 @@ import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExtBrokerInner;
 import org.apache.rocketmq.common.message.MessageId;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.common.producer.RecallMessageHandle;
 import org.apache.rocketmq.common.sysflag.MessageSysFlag;
 import org.apache.rocketmq.common.sysflag.PullSysFlag;
 import org.apache.rocketmq.remoting.protocol.DataVersion;
@@ -63,6 +64,12 @@ final class Scalars {
             vector.put("port", hosts[i].getPort());
             vector.put("offset", offset);
             vector.put("value", id);
+        }
+        String[] keys = {"7F0000010001070DEA4E000000000000", "k", "ke", "\u53f7"};
+        for (int i = 0; i < keys.length; i++) {
+            Map<String, Object> vector = file.add("recall-handle/" + i, "topic, broker, time and unique key in a handle");
+            vector.put("input", List.of("TopicTest", "broker-a", "1700000060001", keys[i]));
+            vector.put("value", RecallMessageHandle.HandleV1.buildHandle("TopicTest", "broker-a", "1700000060001", keys[i]));
         }
         String unique = "7F0000010001070DEA4E000000000000";
         Map<String, Object> vector = file.add("unique-id/ip-pid", "address and process id in a client's UNIQ_KEY");
