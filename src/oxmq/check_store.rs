@@ -1,5 +1,6 @@
 //! `oxmq check-store` and `oxmq dump`: what [`oxmq_check`] finds, as tables for people and as JSON for programs.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use oxmq_check::dump::{self, Cell, DumpError, Item};
+use oxmq_base::config::{BadValue, MessageStoreConfig};
+use oxmq_base::properties;
+use oxmq_check::dump::{self, Cell, DumpError, Item, WhichSlot};
 use oxmq_check::{CheckError, IndexLayout, Options, Progress, Report, Severity, Stage};
 
 /// A command line that means nothing (sysexits' EX_USAGE).
@@ -17,28 +20,29 @@ const NO_INPUT: u8 = 66;
 /// Rows of a list without `--all`.
 const ROWS_MAX: usize = 20;
 
-/// Numbers of the index's slots and entries.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct IndexArgs {
-    /// Slots of an index file, where its length does not tell
-    #[arg(long = "maxHashSlotNum", value_name = "N", requires = "entries")]
+/// How the folder was made, where its files do not tell.
+#[derive(Debug, Clone, Args)]
+pub struct MadeArgs {
+    /// The broker's configuration file: where the CommitLog lies, and lengths that the files do not tell
+    #[arg(short = 'c', long = "configFile", value_name = "FILE", global = true)]
+    config_file: Option<PathBuf>,
+    /// Folders of the CommitLog, by commas, where they are not in PATH/commitlog
+    #[arg(long = "storePathCommitLog", value_name = "DIRS", value_delimiter = ',', global = true)]
+    commitlog: Vec<PathBuf>,
+    /// Slots of an index file, where the files do not tell
+    #[arg(long = "maxHashSlotNum", value_name = "N", requires = "entries", global = true)]
     slots: Option<u32>,
-    /// Entries of an index file, where its length does not tell
-    #[arg(long = "maxIndexNum", value_name = "N", requires = "slots")]
+    /// Entries of an index file, where the files do not tell
+    #[arg(long = "maxIndexNum", value_name = "N", requires = "slots", global = true)]
     entries: Option<u32>,
-}
-
-impl IndexArgs {
-    const fn layout(self) -> IndexLayout {
-        IndexLayout { slots: self.slots, entries: self.entries }
-    }
 }
 
 /// Options of `check-store`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
     /// The store's folder (storePathRootDir) of a stopped broker, OxMQ's or Apache's
-    path: PathBuf,
+    #[arg(required_unless_present = "config_file")]
+    path: Option<PathBuf>,
     /// JSON instead of tables (docs/check-store.md)
     #[arg(long)]
     json: bool,
@@ -48,9 +52,6 @@ pub struct CheckArgs {
     /// All topics and findings instead of the first ones
     #[arg(long)]
     all: bool,
-    /// Folders of the CommitLog, by commas, where they are not in PATH/commitlog
-    #[arg(long = "storePathCommitLog", value_name = "DIRS", value_delimiter = ',')]
-    commitlog: Vec<PathBuf>,
     /// Bytes of a CommitLog file, where the files do not tell
     #[arg(long = "mappedFileSizeCommitLog", value_name = "BYTES")]
     commitlog_bytes: Option<u64>,
@@ -61,20 +62,89 @@ pub struct CheckArgs {
     #[arg(long = "mapperFileSizeBatchConsumeQueue", value_name = "BYTES")]
     batch_queue_bytes: Option<u64>,
     #[command(flatten)]
-    index: IndexArgs,
+    made: MadeArgs,
+}
+
+impl MadeArgs {
+    /// What the configuration file says, and the command line above it. Keys that decide about nothing here may be wrong.
+    fn options(&self) -> Result<Options, String> {
+        let mut options = Options::default();
+        if let Some(file) = &self.config_file {
+            let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+            let text = properties::read_file(file).map_err(|e| failed(&e))?;
+            let given: HashMap<_, _> = properties::parse(&text)
+                .map_err(|e| failed(&e))?
+                .into_iter()
+                .map(|e| (e.key, e.value))
+                .collect();
+            options = made(&given).map_err(|e| failed(&e))?;
+        }
+        if !self.commitlog.is_empty() {
+            options.commitlog_dirs = self.commitlog.clone();
+        }
+        if self.slots.is_some() {
+            options.index = IndexLayout { slots: self.slots, entries: self.entries };
+        }
+        Ok(options)
+    }
+}
+
+/// Of a broker's settings those by which a folder is made; the defaults of lengths hold as if they were given.
+fn made(given: &HashMap<String, String>) -> Result<Options, BadValue> {
+    let mut set = MessageStoreConfig::default();
+    for key in [
+        "storePathRootDir",
+        "storePathCommitLog",
+        "readOnlyCommitLogStorePaths",
+        "rocketmq.broker.multiPathSplitter",
+        "mappedFileSizeCommitLog",
+        "mappedFileSizeConsumeQueue",
+        "mapperFileSizeBatchConsumeQueue",
+        "maxHashSlotNum",
+        "maxIndexNum",
+    ] {
+        if let Some(value) = given.get(key) {
+            set.set(key, value)?;
+        }
+    }
+    let bytes = |n: i32| u64::try_from(n).ok();
+    let dirs = [&set.store_path_commit_log, &set.read_only_commit_log_store_paths]
+        .map(|d| d.as_deref().unwrap_or_default());
+    let dirs = dirs.iter().flat_map(|list| list.split(&set.multi_path_splitter)).map(str::trim);
+    Ok(Options {
+        commitlog_dirs: dirs.filter(|dir| !dir.is_empty()).map(PathBuf::from).collect(),
+        commitlog_file_bytes: bytes(set.mapped_file_size_commit_log),
+        queue_file_bytes: bytes(set.mapped_file_size_consume_queue),
+        batch_queue_file_bytes: bytes(set.mapper_file_size_batch_consume_queue),
+        index: IndexLayout {
+            slots: u32::try_from(set.max_hash_slot_num).ok(),
+            entries: u32::try_from(set.max_index_num).ok(),
+        },
+        root: PathBuf::from(set.store_path_root_dir),
+        ..Options::default()
+    })
 }
 
 /// Runs the check and prints what it found.
 pub fn check_store(args: &CheckArgs) -> ExitCode {
-    let options = Options {
-        root: args.path.clone(),
-        commitlog_dirs: args.commitlog.clone(),
-        fast: args.fast,
-        commitlog_file_bytes: args.commitlog_bytes,
-        queue_file_bytes: args.queue_bytes,
-        batch_queue_file_bytes: args.batch_queue_bytes,
-        index: args.index.layout(),
+    let mut options = match args.made.options() {
+        Ok(options) => options,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(USAGE);
+        }
     };
+    options.fast = args.fast;
+    if let Some(path) = &args.path {
+        options.root = path.clone();
+    }
+    for (to, given) in [
+        (&mut options.commitlog_file_bytes, args.commitlog_bytes),
+        (&mut options.queue_file_bytes, args.queue_bytes),
+        (&mut options.batch_queue_file_bytes, args.batch_queue_bytes),
+    ] {
+        *to = given.or(*to);
+    }
     let bar = bar();
     let mut tell = |stage: Stage, done: u64, total: u64| {
         if bar.length() != Some(total) {
@@ -117,7 +187,7 @@ fn bar() -> ProgressBar {
     bar
 }
 
-fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("{error}");
     ExitCode::from(code)
 }
@@ -279,9 +349,8 @@ pub struct DumpArgs {
     /// JSON instead of lines
     #[arg(long, global = true)]
     json: bool,
-    /// Folders of the CommitLog, by commas, where they are not in PATH/commitlog
-    #[arg(long = "storePathCommitLog", value_name = "DIRS", value_delimiter = ',', global = true)]
-    commitlog: Vec<PathBuf>,
+    #[command(flatten)]
+    made: MadeArgs,
     #[command(subcommand)]
     what: What,
 }
@@ -323,8 +392,6 @@ enum What {
         /// topic#key; for tags topic#T#tags
         #[arg(long, conflicts_with = "file")]
         key: Option<String>,
-        #[command(flatten)]
-        index: IndexArgs,
     },
     /// A slot of the timer wheel with its messages
     Timer {
@@ -355,23 +422,28 @@ pub fn dump(args: &DumpArgs) -> ExitCode {
             print(&text);
             ExitCode::SUCCESS
         }
-        Err(e) => fail(&e, NO_INPUT),
+        Err((e, code)) => fail(&e, code),
     }
 }
 
-fn items(args: &DumpArgs) -> Result<Vec<Item>, DumpError> {
-    let dirs = &args.commitlog;
-    match &args.what {
+fn items(args: &DumpArgs) -> Result<Vec<Item>, (String, u8)> {
+    let made = args.made.options().map_err(|e| (e, USAGE))?;
+    shown(&args.what, &made.commitlog_dirs, made.index).map_err(|e| (e.to_string(), NO_INPUT))
+}
+
+fn shown(what: &What, dirs: &[PathBuf], index: IndexLayout) -> Result<Vec<Item>, DumpError> {
+    match what {
         What::Record { path, phy } => Ok(vec![dump::record(path, dirs, *phy)?]),
         What::Queue { path, topic, queue, offset, count } => {
             dump::queue(path, dirs, topic, *queue, *offset, *count)
         }
-        What::Index { path, key: Some(key), index, .. } => dump::index_key(path, key, index.layout()),
-        What::Index { path, file, entry, index, .. } => {
-            dump::index_entry(path, file.as_deref().unwrap_or_default(), *entry, index.layout())
+        What::Index { path, key: Some(key), .. } => dump::index_key(path, dirs, key, index),
+        What::Index { path, file, entry, .. } => {
+            dump::index_entry(path, dirs, file.as_deref().unwrap_or_default(), *entry, index)
         }
         What::Timer { path, slot, at } => {
-            dump::timer(path, slot.unwrap_or_else(|| dump::slot_of(at.unwrap_or_default())))
+            let which = slot.map_or(WhichSlot::At(at.unwrap_or_default()), WhichSlot::Number);
+            dump::timer(path, dirs, which)
         }
         What::Checkpoint { path } => Ok(vec![dump::checkpoint(path)?]),
     }
@@ -432,5 +504,25 @@ mod tests {
         let inner = Item(vec![("K".to_owned(), Cell::Text("a\u{1}b".to_owned()))]);
         let item = Item(vec![("one".to_owned(), Cell::Int(1)), ("properties".to_owned(), Cell::Item(inner))]);
         assert_eq!(lines(&item, 0), "one         1\nproperties\n  K  a·b\n");
+    }
+
+    /// A configuration file says where the log is and how long files are; without a length there the default holds.
+    #[test]
+    fn a_configuration_file_says_how_a_folder_was_made() {
+        let given = [
+            ("storePathRootDir", "/s"),
+            ("storePathCommitLog", "/a, /b"),
+            ("mappedFileSizeConsumeQueue", "6010"),
+            ("maxIndexNum", "7"),
+            ("brokerId", "no number"),
+        ];
+        let given = given.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
+        let options = made(&given).unwrap();
+        assert_eq!(options.root, PathBuf::from("/s"));
+        assert_eq!(options.commitlog_dirs, ["/a", "/b"].map(PathBuf::from));
+        assert_eq!((options.commitlog_file_bytes, options.queue_file_bytes), (Some(1 << 30), Some(6010)));
+        assert_eq!(options.index, IndexLayout { slots: Some(5_000_000), entries: Some(7) });
+        let wrong = [("maxIndexNum".to_owned(), "many".to_owned())].into_iter().collect();
+        assert!(made(&wrong).is_err());
     }
 }

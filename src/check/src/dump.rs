@@ -6,14 +6,14 @@ use oxmq_protocol::message::record::{self, RecordHead};
 use oxmq_protocol::message::{RecordView, properties, sysflag, topic};
 use oxmq_store::format::checkpoint::{self, Checkpoint};
 use oxmq_store::format::index::{self, ENTRY, HEADER, Header};
-use oxmq_store::format::timer::{PRECISION_MS, SLOT, SLOTS, Slot, TimerEntry, TimerUnit};
+use oxmq_store::format::timer::{SLOT, SLOTS, Slot, TimerEntry, TimerUnit};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::files::{self, Window};
-use crate::index::IndexLayout;
+use crate::layout::IndexLayout;
 use crate::log::Log;
 use crate::report::Report;
-use crate::timer::TimerLog;
+use crate::timer::{self, TimerLog};
 use crate::units::QueueFiles;
 
 /// Most units and records of one dump.
@@ -252,14 +252,33 @@ struct IndexFile {
     header: Header,
 }
 
-fn open_index(path: &Path, set: IndexLayout) -> Result<IndexFile, DumpError> {
+fn open_index(path: &Path, layout: index::Layout) -> Result<IndexFile, DumpError> {
     let len = std::fs::metadata(path).map_err(io(path))?.len();
-    let layout = set.of(len).ok_or_else(|| {
-        nothing(format!("{}: {len} bytes; give --maxHashSlotNum and --maxIndexNum", path.display()))
-    })?;
+    if len != layout.len() as u64 {
+        return Err(nothing(format!(
+            "{}: {len} bytes; give --maxHashSlotNum and --maxIndexNum",
+            path.display()
+        )));
+    }
     let mut window = Window::open_small(path, len).map_err(io(path))?;
     let header = Header::decode(window.get(0, HEADER));
     Ok(IndexFile { window, layout, header })
+}
+
+/// The names of all index files, and their layout.
+fn index_files(dir: &Path, set: IndexLayout) -> Result<(Vec<String>, index::Layout), DumpError> {
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .map_err(io(dir))?
+        .flatten()
+        .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|n| index::is_name(n))
+        .collect();
+    names.sort();
+    let paths: Vec<_> = names.iter().map(|n| dir.join(n)).collect();
+    let layout = set.of(&paths).ok_or_else(|| {
+        nothing(format!("{}: no files; or give --maxHashSlotNum and --maxIndexNum", dir.display()))
+    })?;
+    Ok((names, layout))
 }
 
 impl IndexFile {
@@ -290,8 +309,15 @@ impl IndexFile {
 }
 
 /// The header of an index file and the entry of that number.
-pub fn index_entry(root: &Path, file: &str, number: u32, set: IndexLayout) -> Result<Vec<Item>, DumpError> {
-    let mut open = open_index(&root.join("index").join(file), set)?;
+pub fn index_entry(
+    root: &Path,
+    dirs: &[std::path::PathBuf],
+    file: &str,
+    number: u32,
+    set: IndexLayout,
+) -> Result<Vec<Item>, DumpError> {
+    let dir = root.join("index");
+    let mut open = open_index(&dir.join(file), index_files(&dir, set)?.1)?;
     let header = open.header;
     let mut head = Item::default();
     head.text("file", file)
@@ -306,25 +332,24 @@ pub fn index_entry(root: &Path, file: &str, number: u32, set: IndexLayout) -> Re
         if i64::from(number) >= i64::from(header.count) || number >= open.layout.entries {
             return Err(nothing(format!("entries are 1 to {}", header.count - 1)));
         }
-        out.extend(open.item(number, &log(root, &[])));
+        out.extend(open.item(number, &log(root, dirs)));
     }
     Ok(out)
 }
 
 /// All entries of a key (`topic#key`), newest first.
-pub fn index_key(root: &Path, key: &str, set: IndexLayout) -> Result<Vec<Item>, DumpError> {
+pub fn index_key(
+    root: &Path,
+    dirs: &[std::path::PathBuf],
+    key: &str,
+    set: IndexLayout,
+) -> Result<Vec<Item>, DumpError> {
     let dir = root.join("index");
-    let mut names: Vec<String> = std::fs::read_dir(&dir)
-        .map_err(io(&dir))?
-        .flatten()
-        .filter_map(|e| e.file_name().into_string().ok())
-        .filter(|n| index::is_name(n))
-        .collect();
-    names.sort();
-    let (log, hash) = (log(root, &[]), index::hash(&[key]));
+    let (names, layout) = index_files(&dir, set)?;
+    let (log, hash) = (log(root, dirs), index::hash(&[key]));
     let mut out = Vec::new();
     for name in names.iter().rev() {
-        let mut open = open_index(&dir.join(name), set)?;
+        let mut open = open_index(&dir.join(name), layout)?;
         let slot = HEADER as u64 + u64::from(hash as u32 % open.layout.slots) * 4;
         let head = open.window.get(slot, 4).first_chunk().map_or(0, |b| i32::from_be_bytes(*b));
         let (mut link, mut bound) = (head, open.header.count);
@@ -350,18 +375,33 @@ pub fn index_key(root: &Path, key: &str, set: IndexLayout) -> Result<Vec<Item>, 
     Ok(out)
 }
 
+/// Which slot of the timer wheel is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichSlot {
+    /// By number.
+    Number(u64),
+    /// That of a time, ms.
+    At(i64),
+}
+
 /// A slot of the timer wheel and the units of its chain, newest first.
-pub fn timer(root: &Path, slot: u64) -> Result<Vec<Item>, DumpError> {
+pub fn timer(root: &Path, dirs: &[std::path::PathBuf], which: WhichSlot) -> Result<Vec<Item>, DumpError> {
     let path = root.join("timerwheel");
+    let mut window = Window::open_small(&path, u64::MAX).map_err(io(&path))?;
+    let mut timers = TimerLog::open(root).map_err(io(&root.join("timerlog")))?;
+    let precision = timer::precision(&mut window, &mut timers);
+    let slot = match which {
+        WhichSlot::Number(slot) => slot,
+        WhichSlot::At(due) => Slot::index_of(due, precision, SLOTS),
+    };
     if slot >= SLOTS {
         return Err(nothing(format!("slots are 0 to {}", SLOTS - 1)));
     }
-    let mut window = Window::open_small(&path, u64::MAX).map_err(io(&path))?;
     let bytes = window.get(slot * SLOT as u64, SLOT).first_chunk::<SLOT>();
     let found = bytes.map(Slot::decode).ok_or_else(|| nothing("the wheel ends before that slot"))?;
     let mut item = Item::default();
     item.int("slot", slot as i64)
-        .time("due", found.due_ms(PRECISION_MS))
+        .time("due", found.due_ms(precision))
         .int("first", found.first)
         .int("last", found.last)
         .int("messages", i64::from(found.count));
@@ -369,8 +409,7 @@ pub fn timer(root: &Path, slot: u64) -> Result<Vec<Item>, DumpError> {
     if !found.is_set() {
         return Ok(out);
     }
-    let mut timers = TimerLog::open(root).map_err(io(&root.join("timerlog")))?;
-    let log = log(root, &[]);
+    let log = log(root, dirs);
     let mut at = found.last;
     while let TimerEntry::Unit(unit) = timers.at(at) {
         out.push(timer_unit(at, &unit, &log));
@@ -380,11 +419,6 @@ pub fn timer(root: &Path, slot: u64) -> Result<Vec<Item>, DumpError> {
         at = unit.prev;
     }
     Ok(out)
-}
-
-/// The slot of a time, ms.
-pub fn slot_of(due_ms: i64) -> u64 {
-    Slot::index_of(due_ms, PRECISION_MS, SLOTS)
 }
 
 fn timer_unit(at: i64, unit: &TimerUnit, log: &Log) -> Item {

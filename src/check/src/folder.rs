@@ -10,8 +10,9 @@ use oxmq_store::preflight::{Preflight, PreflightError};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::config::{self, Config};
-use crate::index::{Index, IndexLayout};
+use crate::index::Index;
 use crate::judge::Judge;
+use crate::layout::IndexLayout;
 use crate::log::{self, Log, shown};
 use crate::queues::Queues;
 use crate::report::{CheckpointSummary, FORMAT, Kind, OwnSummary, Report};

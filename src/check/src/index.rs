@@ -9,35 +9,9 @@ use oxmq_protocol::message::{RecordView, names, properties, sysflag};
 use oxmq_store::format::index::{self, ENTRY, HEADER, Header, Layout};
 
 use crate::files::Window;
+use crate::layout::{self, IndexLayout, SLOT};
 use crate::log::shown;
 use crate::report::{Kind, Report};
-
-/// Bytes of a slot.
-const SLOT: usize = 4;
-
-/// The numbers of slots and entries, as far as they are set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct IndexLayout {
-    /// `maxHashSlotNum`.
-    pub slots: Option<u32>,
-    /// `maxIndexNum`.
-    pub entries: Option<u32>,
-}
-
-impl IndexLayout {
-    /// The layout of a file of that length: as set, or four entries a slot as in Apache's defaults.
-    pub fn of(self, len: u64) -> Option<Layout> {
-        let layout = match (self.slots, self.entries) {
-            (Some(slots), Some(entries)) => Layout { slots, entries },
-            _ => {
-                let slots = len.checked_sub(HEADER as u64)? / (SLOT + 4 * ENTRY) as u64;
-                let slots = u32::try_from(slots).ok()?;
-                Layout { slots, entries: slots.checked_mul(4)? }
-            }
-        };
-        (layout.slots > 0 && layout.entries > 1 && layout.len() as u64 == len).then_some(layout)
-    }
-}
 
 /// An entry.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +42,7 @@ struct Open {
 /// All files of the index.
 pub(crate) struct Index {
     files: VecDeque<PathBuf>,
-    set: IndexLayout,
+    layout: Option<Layout>,
     now: Option<Open>,
     clean: bool,
     index_ts: i64,
@@ -108,8 +82,8 @@ impl Index {
         files.sort();
         report.index.files = files.len() as u64;
         Self {
+            layout: set.of(&files),
             files: files.into(),
-            set,
             now: None,
             clean,
             index_ts,
@@ -231,12 +205,12 @@ impl Index {
             Ok(meta) => meta.len(),
             Err(e) => return report.add(Kind::IndexUnreadable, shown(&path), None, 1, e.to_string()),
         };
-        let Some(layout) = self.set.of(len) else {
-            let set = self.set.slots.is_some() && self.set.entries.is_some();
-            // Apache's own length is known without a word.
-            let kind = if set || len < 420_000_040 { Kind::IndexFileLength } else { Kind::IndexLayout };
-            let what = format!("{len} bytes");
-            return report.add(kind, shown(&path), None, 1, what);
+        let Some(layout) = self.layout.filter(|l| l.len() as u64 == len) else {
+            let kind = match self.layout.is_none() && layout::can_be(len) {
+                true => Kind::IndexLayout,
+                false => Kind::IndexFileLength,
+            };
+            return report.add(kind, shown(&path), None, 1, format!("{len} bytes"));
         };
         let mut window = match Window::open(&path, len) {
             Ok(window) => window,

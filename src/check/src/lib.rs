@@ -13,6 +13,7 @@ mod files;
 mod folder;
 mod index;
 mod judge;
+mod layout;
 mod log;
 mod queues;
 mod report;
@@ -23,7 +24,7 @@ mod units;
 pub mod dump;
 
 pub use folder::{CheckError, Options, Progress, Stage, check};
-pub use index::IndexLayout;
+pub use layout::IndexLayout;
 pub use report::{
     CheckpointSummary, EXAMPLES_MAX, FORMAT, Finding, HandBack, Hole, IndexSummary, Kind, LogSummary,
     OwnSummary, QueueRange, QueuesSummary, Report, Severity, TimerSummary, TopicRange,

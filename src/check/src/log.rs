@@ -51,8 +51,9 @@ impl Log {
         let steps = all.windows(2).map(|w| w[1].base - w[0].base);
         let usual = set_len.unwrap_or_else(|| files::usual_len(steps.chain(all.iter().map(|f| f.len))));
         for file in &all {
-            // A file alone tells nothing of the usual length; every broker makes whole pages.
-            if file.len != usual || (set_len.is_none() && file.len % 4096 != 0) {
+            // A file alone tells nothing of the usual length; but one that is cut off mostly ends in a record.
+            let cut = || set_len.is_none() && file.len % 4096 != 0 && all.len() == 1 && ends_in_data(file);
+            if file.len != usual || cut() {
                 let what = format!("{} bytes, {usual} are usual", file.len);
                 report.add(Kind::LogFileLength, shown(&file.path), Some(file.base), 1, what);
             }
@@ -86,6 +87,15 @@ impl Log {
             _ => None,
         }
     }
+}
+
+/// Whether the last bytes of a file were written.
+fn ends_in_data(file: &Named) -> bool {
+    let mut window = match Window::open_small(&file.path, file.len) {
+        Ok(window) => window,
+        Err(_) => return false,
+    };
+    !files::is_zero(window.get(file.len.saturating_sub(64), 64))
 }
 
 /// What the checkpoint says of the log, as far as it can be believed.

@@ -158,7 +158,7 @@ impl Queues {
         let unit = if batch { BATCH_UNIT } else { UNIT } as u64;
         lens.remove(&0);
         let usual = lens.into_iter().filter(|(len, _)| len % unit == 0).max_by_key(|(len, n)| (*n, *len));
-        let usual = set_len.unwrap_or(usual.map_or(0, |(len, _)| len));
+        let usual = set_len.map_or(usual.map_or(0, |(len, _)| len), |set| set.next_multiple_of(unit));
         for (topic, number, dir, found) in dirs {
             // A topic with batch queues has its consume queues left alone.
             if !batch && self.by_name.get(&topic).is_some_and(|q| q.values().any(|i| self.is_batch(*i))) {

@@ -138,7 +138,7 @@ kinds! {
     IndexUnreadable "index-unreadable" Lasting "an index file cannot be read"
         => "made again from the log where its folder can be written";
     IndexLayout "index-layout" Note "the numbers of slots and entries of an index file are not known"
-        => "not checked: give --maxHashSlotNum and --maxIndexNum";
+        => "not checked: give -c, or --maxHashSlotNum and --maxIndexNum";
 
     CheckpointShort "checkpoint-short" Repaired "the checkpoint has fewer bytes than it should"
         => "read as far as it goes, written anew";

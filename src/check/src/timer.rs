@@ -136,7 +136,83 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
         report.add(Kind::TimerFile, shown(path), None, 1, what);
     }
     let mut steps_left = summary.units.saturating_mul(2).saturating_add(1_000);
-    let slots = len / SLOT as u64;
+    let precision = precision(&mut window, timers);
+    each_slot(&mut window, &mut |index, slot| {
+        // What was due before is passed over: its units may be gone.
+        if slot.due_ms(precision) < summary.read_ms {
+            return true;
+        }
+        let at = Some(index * SLOT as u64);
+        summary.slots += 1;
+        let due = slot.due_ms(precision);
+        summary.first_due_ms = Some(summary.first_due_ms.map_or(due, |d| d.min(due)));
+        summary.last_due_ms = Some(summary.last_due_ms.map_or(due, |d| d.max(due)));
+        if Slot::index_of(due, precision, SLOTS) != index {
+            let what = format!("slot {index} is of {due} ms, which has another");
+            report.add(Kind::TimerChain, shown(path), at, 1, what);
+        }
+        let (mut here, mut reached, mut count) = (slot.last, false, 0i64);
+        while here >= 0 && steps_left > 0 {
+            steps_left -= 1;
+            let TimerEntry::Unit(unit) = timers.at(here) else {
+                report.add(Kind::TimerChain, shown(path), at, 1, format!("slot {index}: no unit at {here}"));
+                break;
+            };
+            summary.pending += 1;
+            count += if unit.deletes() { -1 } else { 1 };
+            let phy = unit.phy.max(0) as u64;
+            if phy >= report.log.end || log.record(phy, |view| view.topic() == topic::TIMER) != Some(true) {
+                let what = format!("slot {index}: no record of {} at {}", topic::TIMER, unit.phy);
+                report.add(Kind::TimerRecord, shown(path), at, 1, what);
+            }
+            reached = here == slot.first;
+            if reached {
+                break;
+            }
+            if unit.prev >= here {
+                report.add(
+                    Kind::TimerChain,
+                    shown(path),
+                    at,
+                    1,
+                    format!("slot {index}: from {here} to {}", unit.prev),
+                );
+                break;
+            }
+            here = unit.prev;
+        }
+        if !reached && here < 0 {
+            report.add(
+                Kind::TimerChain,
+                shown(path),
+                at,
+                1,
+                format!("slot {index}: does not reach {}", slot.first),
+            );
+        } else if reached && count != i64::from(slot.count) {
+            let what = format!("slot {index} counts {} messages, its chain has {count}", slot.count);
+            report.add(Kind::TimerChain, shown(path), at, 1, what);
+        }
+        true
+    });
+}
+
+/// `timerPrecisionMs` of the wheel, as its first slot with messages says it: a slot counts in it when they are due.
+pub(crate) fn precision(window: &mut Window, timers: &mut TimerLog) -> i64 {
+    let mut found = None;
+    each_slot(window, &mut |_, slot| {
+        if let TimerEntry::Unit(unit) = timers.at(slot.last) {
+            let said = unit.due_ms().saturating_add(slot.time / 2) / slot.time;
+            found = Some(said).filter(|said| *said > 0 && slot.due_ms(*said) == unit.due_ms());
+        }
+        found.is_none()
+    });
+    found.unwrap_or(PRECISION_MS)
+}
+
+/// Every slot that is used, with its number, until `then` says false.
+fn each_slot(window: &mut Window, then: &mut dyn FnMut(u64, Slot) -> bool) {
+    let slots = window.len() / SLOT as u64;
     for first in (0..slots).step_by(BLOCK as usize) {
         let next = slots.min(first + BLOCK);
         // Most of the wheel was never written, or never used.
@@ -145,73 +221,10 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
             continue;
         }
         let bytes = window.get(first * SLOT as u64, (next - first) as usize * SLOT);
-        let set: Vec<(u64, Slot)> = (first..next)
-            .zip(bytes.chunks_exact(SLOT))
-            .filter(|(_, bytes)| !files::is_zero(bytes))
-            .filter_map(|(index, bytes)| Some((index, Slot::decode(bytes.first_chunk()?))))
-            .collect();
-        for (index, slot) in set {
-            // What was due before is passed over: its units may be gone.
-            if !slot.is_set() || slot.due_ms(PRECISION_MS) < summary.read_ms {
-                continue;
-            }
-            let at = Some(index * SLOT as u64);
-            summary.slots += 1;
-            let due = slot.due_ms(PRECISION_MS);
-            summary.first_due_ms = Some(summary.first_due_ms.map_or(due, |d| d.min(due)));
-            summary.last_due_ms = Some(summary.last_due_ms.map_or(due, |d| d.max(due)));
-            if Slot::index_of(due, PRECISION_MS, SLOTS) != index {
-                let what = format!("slot {index} is of {due} ms, which has another");
-                report.add(Kind::TimerChain, shown(path), at, 1, what);
-            }
-            let (mut here, mut reached, mut count) = (slot.last, false, 0i64);
-            while here >= 0 && steps_left > 0 {
-                steps_left -= 1;
-                let TimerEntry::Unit(unit) = timers.at(here) else {
-                    report.add(
-                        Kind::TimerChain,
-                        shown(path),
-                        at,
-                        1,
-                        format!("slot {index}: no unit at {here}"),
-                    );
-                    break;
-                };
-                summary.pending += 1;
-                count += if unit.deletes() { -1 } else { 1 };
-                let phy = unit.phy.max(0) as u64;
-                if phy >= report.log.end || log.record(phy, |view| view.topic() == topic::TIMER) != Some(true)
-                {
-                    let what = format!("slot {index}: no record of {} at {}", topic::TIMER, unit.phy);
-                    report.add(Kind::TimerRecord, shown(path), at, 1, what);
-                }
-                reached = here == slot.first;
-                if reached {
-                    break;
-                }
-                if unit.prev >= here {
-                    report.add(
-                        Kind::TimerChain,
-                        shown(path),
-                        at,
-                        1,
-                        format!("slot {index}: from {here} to {}", unit.prev),
-                    );
-                    break;
-                }
-                here = unit.prev;
-            }
-            if !reached && here < 0 {
-                report.add(
-                    Kind::TimerChain,
-                    shown(path),
-                    at,
-                    1,
-                    format!("slot {index}: does not reach {}", slot.first),
-                );
-            } else if reached && count != i64::from(slot.count) {
-                let what = format!("slot {index} counts {} messages, its chain has {count}", slot.count);
-                report.add(Kind::TimerChain, shown(path), at, 1, what);
+        for (index, bytes) in (first..next).zip(bytes.chunks_exact(SLOT)) {
+            let Some(slot) = bytes.first_chunk().map(Slot::decode).filter(Slot::is_set) else { continue };
+            if !then(index, slot) {
+                return;
             }
         }
     }

@@ -38,18 +38,17 @@ fn everything_can_be_shown() {
         ("6".to_owned(), "2".to_owned())
     );
 
-    let set = IndexLayout { slots: Some(32), entries: Some(100) };
-    let found = dump::index_key(root, "A#k5", set).unwrap();
+    let set = IndexLayout::default();
+    let found = dump::index_key(root, &[], "A#k5", set).unwrap();
     // i % 7 == 5 and topic A: i % 5 is 0 or 1; and k5 itself, twice.
     assert!(found.iter().all(|e| text(e, "record").contains("k5")), "{found:?}");
     let file = text(&found[0], "file");
-    let entry = dump::index_entry(root, &file, 1, set).unwrap();
+    let entry = dump::index_entry(root, &[], &file, 1, set).unwrap();
     assert_eq!(entry.len(), 2);
-    assert!(dump::index_entry(root, &file, 100, set).is_err());
-    assert!(dump::index_key(root, "A#none", set).is_err());
+    assert!(dump::index_entry(root, &[], &file, 100, set).is_err());
+    assert!(dump::index_key(root, &[], "A#none", set).is_err());
 
-    let slot = dump::slot_of(T0 + 60_000);
-    let chain = dump::timer(root, slot).unwrap();
+    let chain = dump::timer(root, &[], dump::WhichSlot::At(T0 + 60_000)).unwrap();
     assert_eq!(text(&chain[0], "messages"), (chain.len() - 1).to_string());
     assert!(text(&chain[1], "record").starts_with("rmq_sys_wheel_timer offset"));
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oxmq_base::clock::ManualClock;
-use oxmq_check::{IndexLayout, Options, Progress, Report, check};
+use oxmq_check::{Options, Progress, Report, check};
 use oxmq_store::format::timer::{SLOT, SLOTS, Slot, TimerCheckpoint, TimerUnit};
 use oxmq_store::{Draft, PullLimits, Queue, Store, StoreOptions, TagsCode, open};
 
@@ -27,7 +27,6 @@ pub fn options(root: &Path) -> Options {
         commitlog_file_bytes: Some(4096),
         queue_file_bytes: Some(320),
         batch_queue_file_bytes: Some(46 * 8),
-        index: IndexLayout { slots: Some(32), entries: Some(100) },
         ..Options::default()
     }
 }

@@ -121,10 +121,10 @@ pub fn check_holes(bytes: &[u8]) {
     for fast in [false, true] {
         run(folder.path(), fast);
     }
-    let layout = IndexLayout { slots: Some(1), entries: Some(9) };
+    let layout = IndexLayout::default();
     let _ = dump::queue(folder.path(), &[], "A", 0, 0, 9);
     let _ = dump::queue(folder.path(), &[], "B", 0, 0, 9);
-    let _ = dump::index_key(folder.path(), "A#k", layout);
+    let _ = dump::index_key(folder.path(), &[], "A#k", layout);
     let _ = dump::checkpoint(folder.path());
 }
 

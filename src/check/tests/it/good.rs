@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oxmq_check::{IndexLayout, Options, Progress, check};
+use oxmq_check::{Options, Progress, check};
 
 use crate::folder::*;
 
@@ -45,11 +45,7 @@ fn a_killed_process_leaves_what_a_start_repairs() {
 fn apaches_folders_are_clean() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/apache/fixtures");
     for (name, records, queues) in [("clean", 114, 6), ("halted", 114, 6), ("indexed", 154, 0)] {
-        let options = Options {
-            root: fixtures.join(name),
-            index: IndexLayout { slots: Some(32), entries: Some(100) },
-            ..Options::default()
-        };
+        let options = Options { root: fixtures.join(name), ..Options::default() };
         let report = check(&options, Progress::none()).unwrap();
         assert_eq!((report.log.records, report.queues.queues), (records, queues), "{name}");
         assert_eq!(report.log.file_bytes, 8192);

@@ -31,8 +31,6 @@ final class Folder implements AutoCloseable {
     /** Positions whose keys Apache's broker has thrown away. */
     final Forgotten forgotten = new Forgotten();
     private final long logFile;
-    /** What check-store has to be told of index files of an unusual size. */
-    private final List<String> layout;
     private DefaultMQAdminExt admin;
 
     /** What a test does with a folder. */
@@ -59,18 +57,30 @@ final class Folder implements AutoCloseable {
         conf.put("maxHashSlotNum", "2000");
         conf.put("maxIndexNum", "3000");
         conf.putAll(Wire.ext(settings));
-        return new Folder(conf, List.of("--maxHashSlotNum", "2000", "--maxIndexNum", "3000"));
+        return new Folder(conf);
+    }
+
+    /** Lengths that nobody would choose, which the folder itself has to tell, and a log that goes round two folders. */
+    static Folder odd() {
+        Map<String, String> conf = new LinkedHashMap<>();
+        conf.put("mappedFileSizeCommitLog", "99991");
+        conf.put("mappedFileSizeConsumeQueue", "1990");
+        conf.put("maxHashSlotNum", "77");
+        conf.put("maxIndexNum", "123");
+        conf.put("timerPrecisionMs", "200");
+        Folder folder = new Folder(conf);
+        folder.broker.set("storePathCommitLog", folder.store.resolve("commitlog") + "," + folder.broker.dir.resolve("more"));
+        return folder;
     }
 
     /** Nothing set that decides about files. */
     static Folder untouched() {
         Map<String, String> conf = new LinkedHashMap<>();
         conf.put("mappedFileSizeCommitLog", String.valueOf(1 << 30));
-        return new Folder(conf, List.of());
+        return new Folder(conf);
     }
 
-    private Folder(Map<String, String> settings, List<String> layout) {
-        this.layout = layout;
+    private Folder(Map<String, String> settings) {
         logFile = Long.parseLong(settings.get("mappedFileSizeCommitLog"));
         namesrv = new ServerProcess(Env.Target.APACHE, ServerProcess.Role.NAMESRV, "namesrv", Map.of());
         Map<String, String> conf = new LinkedHashMap<>();
@@ -151,7 +161,10 @@ final class Folder implements AutoCloseable {
         Path report = broker.dir.resolve("check-" + System.nanoTime() + ".txt");
         List<String> command = new ArrayList<>(List.of(Env.OXMQ_BIN.toAbsolutePath().normalize().toString(), "check-store", "--all",
             store.toString()));
-        command.addAll(layout);
+        String logs = broker.get("storePathCommitLog");
+        if (logs.contains(",")) {
+            command.addAll(List.of("--storePathCommitLog", logs));
+        }
         Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(report.toFile()).start();
         if (!process.waitFor(60, TimeUnit.SECONDS)) {
             process.destroyForcibly();

@@ -135,6 +135,30 @@ class FolderTest {
         });
     }
 
+    /** Lengths of all files are what the folder was made with, and the log's files lie in two folders by turns. */
+    @Test
+    void unusualLengthsAndTwoFoldersOfTheLogGoRound() throws Exception {
+        Folder.with(Folder.odd(), folder -> {
+            Target now = Target.APACHE;
+            for (int round = 1; round <= 4; round++, now = other(now)) {
+                folder.start(now);
+                assertEquals(400L * (round - 1), round == 1 ? 0 : end(folder, "Odd"), "before round " + round);
+                fill(folder, "Odd", 400);
+                assertEquals(400 * round, read(folder, "Odd").size());
+                for (Path dir : List.of(folder.store.resolve("commitlog"), folder.broker.dir.resolve("more"))) {
+                    try (var files = Files.list(dir)) {
+                        assertTrue(files.count() >= round, "files in " + dir);
+                    }
+                }
+                if (round == 2 || round == 3) {
+                    folder.kill();
+                } else {
+                    folder.stop();
+                }
+            }
+        });
+    }
+
     /** What one broker wrote to config/ the other reads and writes again as the same values. */
     @ParameterizedTest
     @Tag("full")

@@ -74,6 +74,16 @@ public final class ServerProcess {
         return "127.0.0.1:" + port;
     }
 
+    /** A setting of the next start. */
+    public ServerProcess set(String key, String value) {
+        conf.put(key, value);
+        return this;
+    }
+
+    public String get(String key) {
+        return conf.get(key);
+    }
+
     /** From the next start on it is the other side's server, on the same folder, port and configuration. */
     public ServerProcess become(Env.Target other) {
         target = other;
