@@ -182,17 +182,8 @@ fn deliver<'r>(broker: &Broker, record: &RecordView<'r>) -> Result<(), (&'r str,
     let queue_id =
         properties::get_i64(sent, names::REAL_QID).and_then(|id| i32::try_from(id).ok()).unwrap_or(0);
     let mut props = Vec::with_capacity(sent.len());
-    properties::copy_without(
-        &mut props,
-        sent,
-        &[
-            names::DELAY,
-            names::TIMER_DELIVER_MS,
-            names::TIMER_DELAY_SEC,
-            names::TIMER_DELAY_MS,
-            names::INNER_MULTI_QUEUE_OFFSET,
-        ],
-    );
+    // DELAY stays: consumers see the level that their message had.
+    properties::copy_without(&mut props, sent, &[names::INNER_MULTI_QUEUE_OFFSET]);
     let draft = Draft {
         topic: name,
         queue_id,

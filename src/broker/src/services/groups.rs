@@ -22,6 +22,9 @@ pub const GROUPS_MAX: usize = 500_000;
 /// Pairs of a group and a topic that may be forbidden.
 pub const FORBIDDEN_MAX: usize = 100_000;
 
+/// The bit of what a group is forbidden about a topic that forbids reading it. Java: `PermName.INDEX_PERM_READ`.
+const READ: i32 = 1 << 2;
+
 /// Groups that every broker has.
 const SYSTEM_GROUPS: [&str; 8] = [
     "TOOLS_CONSUMER",
@@ -43,7 +46,7 @@ pub fn is_system(group: &str) -> bool {
 #[derive(Debug, Default)]
 struct Tables {
     groups: HashMap<Arc<str>, SharedGroup>,
-    /// Group to topic to bits; bit 0 forbids reading.
+    /// Group to topic to bits; [`READ`] forbids reading.
     forbidden: BTreeMap<String, BTreeMap<String, i32>>,
 }
 
@@ -161,10 +164,14 @@ impl Groups {
         gone
     }
 
-    /// Bit 0 of what the group is forbidden about the topic: reading. No allocation.
+    /// Whether the group may not read the topic. No allocation.
     pub fn is_read_forbidden(&self, group: &str, topic: &str) -> bool {
         let tables = self.tables.read();
-        tables.forbidden.get(group).and_then(|t| t.get(topic)).is_some_and(|bits| *bits > 0 && bits & 1 == 1)
+        tables
+            .forbidden
+            .get(group)
+            .and_then(|t| t.get(topic))
+            .is_some_and(|bits| *bits > 0 && bits & READ != 0)
     }
 
     /// Forbids or allows a group to read a topic. (Apache forgets the group's other topics when it allows one again,
@@ -178,7 +185,7 @@ impl Groups {
         }
         let topics = tables.forbidden.entry(group.to_owned()).or_default();
         let old = topics.get(topic).copied().unwrap_or(0).max(0);
-        let new = if forbidden { old | 1 } else { old & !1 };
+        let new = if forbidden { old | READ } else { old & !READ };
         if new == 0 {
             topics.remove(topic);
         } else {

@@ -223,7 +223,7 @@ async fn a_message_sent_back_returns_and_ends_in_the_dead_letter_queue() {
     assert_eq!((retried.body.as_str(), retried.reconsume_times), ("again", 1));
     assert_eq!(retried.prop("RETRY_TOPIC"), Some("TA"));
     assert_eq!(retried.prop("REAL_TOPIC"), Some("%RETRY%cg"));
-    assert_eq!(retried.prop("DELAY"), None);
+    assert_eq!(retried.prop("DELAY"), Some("3"));
     assert_eq!(retried.prop("UNIQ_KEY"), Some("U"));
     assert!(retried.prop("ORIGIN_MESSAGE_ID").is_some());
 
@@ -261,7 +261,7 @@ async fn delayed_messages_come_when_due_and_in_order() {
     let late = messages(&late).remove(0);
     assert_eq!(
         (late.prop("DELAY"), late.prop("REAL_TOPIC"), late.prop("REAL_QID")),
-        (None, Some("TD"), Some("0"))
+        (Some("2"), Some("TD"), Some("0"))
     );
 }
 

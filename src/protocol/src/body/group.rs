@@ -166,7 +166,7 @@ impl Default for SubscriptionGroupConfig {
 pub struct SubscriptionGroupWrapper {
     /// Version of both tables.
     pub data_version: DataVersion,
-    /// Group to topic to bits; bit 0 forbids reading.
+    /// Group to topic to bits; bit 2 forbids reading.
     pub forbidden_table: BTreeMap<String, BTreeMap<String, i32>>,
     /// Group to configuration.
     pub subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,

@@ -108,5 +108,5 @@ fn the_file_keeps_both_tables() {
     assert!(!groups.is_dirty());
     assert_eq!(open().snapshot(), groups.snapshot());
     let text = std::fs::read_to_string(folder.path().join("subscriptionGroup.json")).expect("file");
-    assert!(text.contains("\"forbiddenTable\":{\n\t\t\"g\":{\n\t\t\t\"T\":1\n\t\t}\n\t},"), "{text}");
+    assert!(text.contains("\"forbiddenTable\":{\n\t\t\"g\":{\n\t\t\t\"T\":4\n\t\t}\n\t},"), "{text}");
 }
