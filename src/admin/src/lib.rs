@@ -12,7 +12,7 @@ use std::future::Future;
 use std::io::Write;
 use std::pin::Pin;
 
-use crate::commands::{cluster, connection, group, progress, topic};
+use crate::commands::{cluster, connection, group, progress, replay, topic};
 use crate::context::Context;
 use crate::error::AdminError;
 use crate::options::{Given, Opt, Parsed};
@@ -62,6 +62,9 @@ static COMMANDS: &[Command] = &[
     command!("producerConnection", "Query producer's socket connection and client version.", connection::producers, PRODUCERS),
     command!("consumerConnection", "Query consumer's socket connection, client version and subscription.", connection::consumers, CONSUMERS),
     command!("consumerProgress", "Query consumer's progress, speed.", progress::show, PROGRESS),
+    command!("resetOffsetByTime", "Reset consumer offset by timestamp(without client restart).", replay::reset, RESET),
+    command!("skipAccumulatedMessage", "Skip all messages that are accumulated (not consumed) currently.", replay::skip, SKIP),
+    command!("cloneGroupOffset", "Clone offset from other group.", replay::clone, CLONE),
     command!("clusterList", "List cluster infos.", cluster::list, LIST),
     command!("cleanExpiredCQ", "Clean expired ConsumeQueue on broker.", cluster::clean_expired_queues, CLEAN),
     command!("deleteExpiredCommitLog", "Delete expired CommitLog files.", cluster::delete_expired_files, CLEAN),

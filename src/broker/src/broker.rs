@@ -165,6 +165,9 @@ impl Broker {
     /// Messages were stored in a topic, as records of so many bytes together: what the figures and rates count.
     pub fn stored(&self, topic: &str, messages: usize, bytes: usize) {
         self.figures.put(messages, bytes);
+        if self.topics.is_system(topic) {
+            self.figures.put_system(messages);
+        }
         self.rates.put(topic, messages as u64, bytes as u64);
     }
 

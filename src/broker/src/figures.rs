@@ -18,6 +18,10 @@ pub struct Totals {
     pub at_ms: u64,
     /// Messages stored.
     pub put: u64,
+    /// Of them, in system topics.
+    pub put_system: u64,
+    /// Of them, sent back by consumers.
+    pub put_back: u64,
     /// Bytes of their records.
     pub put_bytes: u64,
     /// Sends refused.
@@ -28,6 +32,20 @@ pub struct Totals {
     pub get_miss: u64,
     /// Messages handed to consumers.
     pub transferred: u64,
+    /// Of them, out of system topics.
+    pub transferred_system: u64,
+}
+
+impl Totals {
+    /// What `brokerStatus` and `clusterList` count by the day: what applications have sent.
+    pub fn sent(&self) -> u64 {
+        self.put.saturating_sub(self.put_system).saturating_sub(self.put_back)
+    }
+
+    /// The same of what they were given.
+    pub fn received(&self) -> u64 {
+        self.transferred.saturating_sub(self.transferred_system)
+    }
 }
 
 /// The counters at the last two midnights; all 0 for one before the start.
@@ -47,11 +65,14 @@ pub type Rates = [f64; 3];
 #[derive(Debug, Default)]
 pub struct Figures {
     put: AtomicU64,
+    put_system: AtomicU64,
+    put_back: AtomicU64,
     put_bytes: AtomicU64,
     put_failed: AtomicU64,
     get_found: AtomicU64,
     get_miss: AtomicU64,
     transferred: AtomicU64,
+    transferred_system: AtomicU64,
     samples: Mutex<VecDeque<Totals>>,
     days: Mutex<Days>,
 }
@@ -63,16 +84,29 @@ impl Figures {
         self.put_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// So many of those that [`Figures::put`] was told of are in a system topic.
+    pub fn put_system(&self, messages: usize) {
+        self.put_system.fetch_add(messages as u64, Relaxed);
+    }
+
+    /// One of those that [`Figures::put`] was told of was sent back by a consumer.
+    pub fn put_back(&self) {
+        self.put_back.fetch_add(1, Relaxed);
+    }
+
     /// A send was refused.
     pub fn put_failed(&self) {
         self.put_failed.fetch_add(1, Relaxed);
     }
 
-    /// A pull was run.
-    pub fn pulled(&self, outcome: &PullOutcome) {
+    /// A pull was run, perhaps of a system topic.
+    pub fn pulled(&self, outcome: &PullOutcome, system: bool) {
         if outcome.status == PullStatus::Found {
             self.get_found.fetch_add(1, Relaxed);
             self.transferred.fetch_add(u64::from(outcome.count), Relaxed);
+            if system {
+                self.transferred_system.fetch_add(u64::from(outcome.count), Relaxed);
+            }
         } else {
             self.get_miss.fetch_add(1, Relaxed);
         }
@@ -83,11 +117,14 @@ impl Figures {
         Totals {
             at_ms,
             put: self.put.load(Relaxed),
+            put_system: self.put_system.load(Relaxed),
+            put_back: self.put_back.load(Relaxed),
             put_bytes: self.put_bytes.load(Relaxed),
             put_failed: self.put_failed.load(Relaxed),
             get_found: self.get_found.load(Relaxed),
             get_miss: self.get_miss.load(Relaxed),
             transferred: self.transferred.load(Relaxed),
+            transferred_system: self.transferred_system.load(Relaxed),
         }
     }
 

@@ -70,7 +70,7 @@ async fn expiry(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
         broker.locks.expire();
         let now = broker.clock.mono_ms();
         let totals = broker.figures.totals(now);
-        broker.rates.sample(now, totals.put, totals.transferred);
+        broker.rates.sample(now, totals.put.saturating_sub(totals.put_back), totals.transferred);
     }
 }
 

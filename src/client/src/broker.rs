@@ -1,16 +1,19 @@
 //! Calls to a broker: what mqadmin's commands and the small consumer need. Every method names the broker's address.
 
+use std::collections::BTreeMap;
+
 use oxmq_protocol::body::consumer::{ConsumerConnection, ConsumerList, GroupList};
 use oxmq_protocol::body::group::SubscriptionGroupConfig;
 use oxmq_protocol::body::heartbeat::HeartbeatData;
 use oxmq_protocol::body::producer::ProducerConnection;
 use oxmq_protocol::body::queue::MessageQueue;
 use oxmq_protocol::body::runtime::KvTable;
-use oxmq_protocol::body::stats::{ConsumeStats, TopicStatsTable};
+use oxmq_protocol::body::stats::{ConsumeStats, ResetOffsetBody, TopicStatsTable};
 use oxmq_protocol::body::topic::TopicConfig;
 use oxmq_protocol::code::{RequestCode, ResponseCode};
 use oxmq_protocol::ext::{ExtFields, ExtWriter};
 use oxmq_protocol::header::message::{Pull, PullReply, SendBack, SendReply, SendV2};
+use oxmq_protocol::header::replay::ResetOffset;
 use oxmq_protocol::json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -271,6 +274,17 @@ impl Brokers {
             ext.int("timestamp", time_ms);
         };
         self.offset(addr, RequestCode::SEARCH_OFFSET_BY_TIMESTAMP, ext).await
+    }
+
+    /// INVOKE_BROKER_TO_RESET_OFFSET 222; where the group goes on.
+    pub async fn reset_offset(
+        &self,
+        addr: &str,
+        reset: &ResetOffset<'_>,
+    ) -> Result<BTreeMap<MessageQueue, i64>, ClientError> {
+        let code = RequestCode::INVOKE_BROKER_TO_RESET_OFFSET;
+        let body: ResetOffsetBody = self.json(addr, code, |ext| reset.encode(ext)).await?;
+        Ok(body.offset_table)
     }
 
     /// HEART_BEAT 34.

@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod connection;
 pub mod group;
 pub mod progress;
+pub mod replay;
 pub mod topic;
 
 use std::str::FromStr;

@@ -34,7 +34,11 @@ pub async fn show(context: &mut Context<'_>, given: &Given) -> Outcome {
 }
 
 /// A group's places, of one topic or of all.
-async fn stats(context: &Context<'_>, group: &str, topic: Option<&str>) -> Result<ConsumeStats, AdminError> {
+pub async fn stats(
+    context: &Context<'_>,
+    group: &str,
+    topic: Option<&str>,
+) -> Result<ConsumeStats, AdminError> {
     let mut routed = context.names.route(&topic::retry_of(group)).await?;
     for topic in topic.into_iter().flat_map(|t| [t.to_owned(), format!("{}_{t}", topic::retry_of(group))]) {
         if routed.is_none() {

@@ -5,6 +5,8 @@ use oxmq_protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData, SubscriptionData,
 };
 use oxmq_protocol::body::queue::MessageQueue;
+use oxmq_protocol::code::RequestCode;
+use oxmq_protocol::ext::ExtWriter;
 
 use crate::setup::{Cluster, run};
 
@@ -161,5 +163,81 @@ async fn what_fails_says_why() {
     }
     let nowhere = run("", "topicList").await;
     assert!(nowhere.err.contains("give -n host:port or set NAMESRV_ADDR"), "{}", nowhere.err);
+    cluster.stop().await;
+}
+
+/// Resets by the broker and, where it would tell clients that there are none of, by the command; as Apache's tool prints them.
+#[tokio::test]
+async fn groups_are_reset_and_copied() {
+    let cluster = Cluster::start().await;
+    cluster.ok("updateTopic -t T -c C1 -r 2 -w 2").await;
+    cluster.wait_for_topic("T").await;
+    for group in ["G", "H"] {
+        cluster.ok(&format!("updateSubGroup -g {group} -c C1")).await;
+    }
+    let brokers = Brokers::new(cluster.remote.clone());
+    for _ in 0..5 {
+        let ext = |ext: &mut ExtWriter<'_>| {
+            ["a", "b"].iter().for_each(|name| ext.str(name, "T"));
+            ["e", "g"].iter().for_each(|name| ext.int(name, 1));
+        };
+        cluster.remote.get(&cluster.addr, RequestCode::SEND_MESSAGE_V2, ext, b"m").await.unwrap();
+    }
+    let queues = [0, 1].map(|id| MessageQueue::new("T", "b-a", id));
+    let offsets = async |group: &str| {
+        let mut offsets = Vec::new();
+        for queue in &queues {
+            offsets.push(brokers.committed_offset(&cluster.addr, group, queue).await.unwrap());
+        }
+        offsets
+    };
+    let row = |id: i32, offset: i64| format!("{:<40}  {id:<40}  {offset:<40}\n", "b-a");
+    let table = |rows: &str| format!("{:<40}  {:<40}  {:<40}\n{rows}", "#brokerName", "#queueId", "#offset");
+    let skipped = cluster.ok("skipAccumulatedMessage -g G -t T").await;
+    assert_eq!(skipped, table(&(row(0, 0) + &row(1, 5))));
+    assert_eq!(offsets("G").await, [Some(0), Some(5)]);
+    let reset = cluster.ok("resetOffsetByTime -g G -t T -s 1000").await;
+    let begin = "start reset consumer offset by specified, group[G], topic[T], force[true], timestamp(string)[1000], \
+                 timestamp(long)[1000]\n";
+    assert_eq!(reset, begin.to_owned() + &table(&(row(0, 0) + &row(1, 0))));
+    assert_eq!(offsets("G").await, [Some(0), Some(0)]);
+
+    let one = format!("resetOffsetByTime -g G -t T -s now -b {} -q 1", cluster.addr);
+    assert!(cluster.ok(&one).await.ends_with("]\nreset consumer offset to 5\n"));
+    for to in [3, 0, 3] {
+        let line = format!("{one} -o {to}");
+        assert!(cluster.ok(&line).await.ends_with(&format!("]\nreset consumer offset to {to}\n")), "{line}");
+        assert_eq!(offsets("G").await, [Some(0), Some(to)]);
+    }
+    // As a group's first consumer makes it.
+    cluster.ok("updateTopic -t %RETRY%G -c C1 -r 1 -w 1").await;
+    cluster.wait_for_topic("%RETRY%G").await;
+    let cloned = cluster.ok("cloneGroupOffset -s G -d H -t T -o true").await;
+    assert_eq!(cloned, "clone group offset success. srcGroup[G], destGroup=[H], topic[T]");
+    assert_eq!(offsets("H").await, [Some(0), Some(3)]);
+
+    brokers.update_config(&cluster.addr, "useServerSideResetOffset=false").await.unwrap();
+    let by_itself = cluster.ok("resetOffsetByTime -g H -t T -s -1 -f false").await;
+    let rows: Vec<Vec<&str>> = by_itself.lines().skip(1).map(|l| l.split_whitespace().collect()).collect();
+    let head =
+        ["#brokerName", "#queueId", "#brokerOffset", "#consumerOffset", "#timestampOffset", "#resetOffset"];
+    // Forward is not where `-f false` leads.
+    assert_eq!(rows, [&head[..], &["b-a", "0", "0", "0", "0", "0"], &["b-a", "1", "5", "3", "5", "3"]]);
+    let by_itself = cluster.ok("skipAccumulatedMessage -g H -t T").await;
+    assert!(
+        by_itself.lines().next().is_some_and(|l| l.trim_end().ends_with("#rollbackOffset")),
+        "{by_itself}"
+    );
+    assert_eq!(offsets("H").await, [Some(0), Some(5)]);
+
+    for (line, expected) in [
+        ("resetOffsetByTime -g G -t T -s soon", "-s soon is neither now"),
+        ("resetOffsetByTime -g G -t Nope -s now", "topic Nope has no route"),
+        ("skipAccumulatedMessage -g Nope -t T", "THe consumer group <Nope> not exist"),
+        ("cloneGroupOffset -s Nope -d H -t T", "no broker knows the consumer group Nope"),
+    ] {
+        let error = cluster.fails(line).await;
+        assert!(error.contains(expected), "{line}: {error}");
+    }
     cluster.stop().await;
 }

@@ -315,8 +315,8 @@ fn registered(
 
 /// Notes what was read, and how far the group has come by it.
 fn count(broker: &Broker, wanted: &Wanted, outcome: &PullOutcome) {
-    broker.figures.pulled(outcome);
     let (group, queue) = (wanted.group(), &wanted.queue);
+    broker.figures.pulled(outcome, outcome.count > 0 && broker.topics.is_system(queue.topic()));
     if outcome.count > 0 {
         broker.rates.got(group, queue.topic(), u64::from(outcome.count), u64::from(outcome.bytes));
     }

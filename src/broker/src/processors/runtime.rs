@@ -68,12 +68,12 @@ fn traffic(broker: &Broker, put: &mut impl FnMut(&str, String)) {
     let now = broker.clock.mono_ms();
     let totals = broker.figures.totals(now);
     let days = broker.figures.days();
-    put("msgPutTotalYesterdayMorning", days.yesterday.put.to_string());
-    put("msgPutTotalTodayMorning", days.today.put.to_string());
-    put("msgPutTotalTodayNow", totals.put.to_string());
-    put("msgGetTotalYesterdayMorning", days.yesterday.transferred.to_string());
-    put("msgGetTotalTodayMorning", days.today.transferred.to_string());
-    put("msgGetTotalTodayNow", totals.transferred.to_string());
+    put("msgPutTotalYesterdayMorning", days.yesterday.sent().to_string());
+    put("msgPutTotalTodayMorning", days.today.sent().to_string());
+    put("msgPutTotalTodayNow", totals.sent().to_string());
+    put("msgGetTotalYesterdayMorning", days.yesterday.received().to_string());
+    put("msgGetTotalTodayMorning", days.today.received().to_string());
+    put("msgGetTotalTodayNow", totals.received().to_string());
     // Apache says 1 for none, which it then divides by.
     let times = totals.put.max(1);
     put("putMessageTimesTotal", times.to_string());

@@ -102,6 +102,7 @@ pub fn handle(call: &Call<'_>) -> Answer {
     };
     broker.store.append(&queue, &draft).map_err(|e| Reply::system_error(e.to_string()))?;
     broker.figures.put(1, bytes.len());
+    broker.figures.put_back();
     let first = properties::get_str(&props, names::RETRY_TOPIC).unwrap_or_default();
     broker.rates.sent_back(&header.group, first, bytes.len() as u64);
     if store_topic == topic::SCHEDULE {

@@ -275,7 +275,7 @@ async fn figures_move_with_the_traffic() {
     for text in ["0", "1", "2"] {
         broker.send("TA", 0, &[], text).await;
     }
-    broker.send("TA", 1, &[("DELAY", "1")], "late").await;
+    broker.send("TA", 1, &[("DELAY", "18")], "late").await;
     broker.pull("TA", 0, 0).await;
     let of = [("consumerGroup", "cg"), ("topic", "TA"), ("queueId", "0"), ("commitOffset", "2")];
     broker.ask(RC::UPDATE_CONSUMER_OFFSET, &of, b"").await;
@@ -315,7 +315,7 @@ async fn figures_move_with_the_traffic() {
     let keys = include_str!("runtime-keys-5.5.0.txt");
     let missing: Vec<_> = keys.lines().filter(|key| !table.contains_key(*key)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    assert_eq!((&*table["msgPutTotalTodayNow"], &*table["msgGetTotalTodayNow"]), ("4", "3"));
+    assert_eq!((&*table["msgPutTotalTodayNow"], &*table["msgGetTotalTodayNow"]), ("3", "3"));
     assert_eq!((&*table["brokerVersion"], &*table["brokerVersionDesc"]), ("513", "V5_5_0"));
     assert_eq!(table["commitLogMinOffset"], "0");
     assert!(table["earliestMessageTimeStamp"].parse::<i64>().unwrap() > 1_600_000_000_000);

@@ -1,6 +1,7 @@
 //! Counters of topics and groups (315), and units of queues (321).
 
 use oxmq_client::Answer;
+use oxmq_protocol::body::runtime::KvTable;
 use oxmq_protocol::body::stats::BrokerStatsData;
 use oxmq_protocol::code::{RequestCode as RC, ResponseCode as Code};
 
@@ -120,4 +121,25 @@ async fn counters_are_of_the_last_minute() {
     }
     assert_eq!(broker.ask(RC::DELETE_TOPIC_IN_BROKER, &[("topic", "TA")], b"").await.code, Code::SUCCESS);
     assert_eq!(ask("TOPIC_PUT_NUMS", "TA").await.code, Code::SYSTEM_ERROR);
+}
+
+/// Traces, delays and half messages go through system topics, and what is sent back was sent once before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_day_counts_is_what_applications_send() {
+    let broker = Fixture::start().await;
+    broker.send("TA", 0, &[], "m").await;
+    for topic in ["RMQ_SYS_TRACE_TOPIC", "BenchmarkTest"] {
+        assert_eq!(broker.send(topic, 0, &[], "m").await.code, Code::SUCCESS);
+        assert_eq!(broker.pull(topic, 0, 0).await.code, Code::SUCCESS);
+    }
+    broker.send("TA", 0, &[("DELAY", "18")], "m").await;
+    assert_eq!(broker.pull("TA", 0, 0).await.code, Code::SUCCESS);
+    let back = [("group", "cg"), ("offset", "0"), ("delayLevel", "0")];
+    assert_eq!(broker.ask(RC::CONSUMER_SEND_MSG_BACK, &back, b"").await.code, Code::SUCCESS);
+    let table = broker.ask(RC::GET_BROKER_RUNTIME_INFO, &[], b"").await.json::<KvTable>().unwrap().table;
+    let shown =
+        ["msgPutTotalTodayNow", "msgGetTotalTodayNow", "putMessageTimesTotal"].map(|key| &*table[key]);
+    assert_eq!(shown, ["1", "1", "5"]);
+    let totals = broker.running.broker().figures.totals(0);
+    assert_eq!((totals.put, totals.put_system, totals.put_back, totals.transferred), (5, 3, 1, 3));
 }
