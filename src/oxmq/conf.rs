@@ -44,6 +44,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("tls.server.trustCertPath", "/etc/rocketmq/ca.pem"),
 ];
 
+/// Keys of the network that a nameserver keeps and does not act on: it stops at once.
+const BROKERS_OWN: [&str; 2] = ["enableShutdownGracefully", "shutdownWaitTimeSeconds"];
+
 /// Every sample: path below the folder, text.
 pub fn samples() -> Vec<(&'static str, String)> {
     vec![
@@ -74,11 +77,11 @@ fn broker_conf() -> String {
          # Keys of Apache RocketMQ 5.5.0 that are not listed are accepted: COMPAT.md says what becomes of them.\n\
          # Any key may also be given as environment variable ROCKETMQ_<KEY>, e.g. ROCKETMQ_BROKER_IP1.\n",
     );
-    section(&mut out, "Broker", &settings.broker, CLASSIC);
-    section(&mut out, "Store", &settings.store, CLASSIC);
-    section(&mut out, "Network", &with_port(settings.server, 10911), &[]);
-    section(&mut out, "Outgoing connections", &settings.client, &[]);
-    section(&mut out, "TLS", &settings.tls, &[]);
+    section(&mut out, "Broker", &settings.broker, CLASSIC, &[]);
+    section(&mut out, "Store", &settings.store, CLASSIC, &[]);
+    section(&mut out, "Network", &with_port(settings.server, 10911), &[], &[]);
+    section(&mut out, "Outgoing connections", &settings.client, &[], &[]);
+    section(&mut out, "TLS", &settings.tls, &[], &[]);
     out
 }
 
@@ -89,9 +92,9 @@ fn namesrv_conf() -> String {
          # Every key that acts is listed with its default (or an example); a line that starts with # is not in force.\n\
          # Any key may also be given as environment variable ROCKETMQ_<KEY>, e.g. ROCKETMQ_BIND_ADDRESS.\n",
     );
-    section(&mut out, "Nameserver", &settings.namesrv, &[]);
-    section(&mut out, "Network", &with_port(settings.server, 9876), &[]);
-    section(&mut out, "TLS", &settings.tls, &[]);
+    section(&mut out, "Nameserver", &settings.namesrv, &[], &[]);
+    section(&mut out, "Network", &with_port(settings.server, 9876), &[], &BROKERS_OWN);
+    section(&mut out, "TLS", &settings.tls, &[], &[]);
     out
 }
 
@@ -115,10 +118,10 @@ fn two_masters(name: &str) -> String {
     out
 }
 
-fn section(out: &mut String, title: &str, table: &dyn Table, set: &[(&str, &str)]) {
+fn section(out: &mut String, title: &str, table: &dyn Table, set: &[(&str, &str)], without: &[&str]) {
     out.push_str(&format!("\n# ---- {title} ----\n"));
     for (key, (name, value)) in table.keys().into_iter().zip(table.values()) {
-        if key.effect != Effect::Acts {
+        if key.effect != Effect::Acts || without.contains(&name) {
             continue;
         }
         let classic = set.iter().find(|(k, _)| *k == name).map(|(_, v)| *v);

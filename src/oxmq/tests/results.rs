@@ -1,5 +1,5 @@
 //! The table of Apache's own integration tests: every class with its result, or with the reason why it is not run; in
-//! `RESULTS.md`, and the same in the README.
+//! `RESULTS.md`, and the same in the README. And the tests that documents name.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::BTreeMap;
@@ -53,4 +53,42 @@ fn every_class_of_apaches_suite_passes_or_has_a_reason() {
     for class in apache.keys() {
         assert!(table.iter().any(|row| row[0] == *class), "{class} is not in the table");
     }
+}
+
+/// A document that says which test holds a claim names one that there is: `FooTest.method`, `FooTest` or a Rust function.
+#[test]
+fn tests_that_documents_name_are_there() {
+    let mut classes = BTreeMap::new();
+    let mut functions = String::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("compat-tests"), root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() && name != "target" {
+                folders.push(path);
+            } else if let Some(class) = name.strip_suffix("Test.java") {
+                classes.insert(format!("{class}Test"), std::fs::read_to_string(path).unwrap());
+            } else if name.ends_with(".rs") {
+                functions.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut named = 0;
+    for document in ["docs/delivery.md", "docs/reliability.md", "README.md"] {
+        for word in text(document).split('`').skip(1).step_by(2) {
+            let (class, method) = word.split_once('.').unwrap_or((word, ""));
+            if class.ends_with("Test") && class.chars().all(char::is_alphanumeric) {
+                let source = classes.get(class).unwrap_or_else(|| panic!("{document}: there is no {class}"));
+                assert!(
+                    method.is_empty() || source.contains(&format!(" void {method}(")),
+                    "{document}: {word}"
+                );
+                named += 1;
+            } else if word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                assert!(functions.contains(&format!("fn {word}(")), "{document}: {word}");
+            }
+        }
+    }
+    assert!(named > 20, "{named}");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oxmq_base::clock::ManualClock;
 use oxmq_client::{Answer, Remote};
 use oxmq_protocol::body::consumer::{ConsumerConnection, ConsumerList};
 use oxmq_protocol::body::producer::{ProducerConnection, ProducerTableInfo};
@@ -111,6 +112,36 @@ async fn members_hear_of_each_other() {
     one.is_told("cg").await;
     assert_eq!(one.ids("cg").await, ["a"]);
     assert!(one.told.try_recv().is_err(), "nothing more to tell");
+}
+
+/// A client that is gone without a word, its connection open: after 120 s (`channelExpiredTimeout`) it is no member and no producer any
+/// more, its connection is closed and the others are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_falls_silent_is_gone() {
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let settings = crate::setup::settings(folder.path());
+    let broker = Fixture::start_by(clock.clone(), folder, settings).await;
+    let (silent, mut other) = (Member::new(&broker), Member::new(&broker));
+    silent.beat("a", "cg", &["TA"], "").await;
+    other.beat("b", "cg", &["TA"], "").await;
+    clock.advance_ms(60_000);
+    other.beat("b", "cg", &["TA"], "").await;
+    other.is_told("cg").await;
+    clock.advance_ms(60_001);
+    // Looked for every 10 s.
+    let told = tokio::time::timeout(Duration::from_secs(60), other.told.recv()).await.unwrap();
+    assert_eq!(told, Some((40, "cg".to_owned())));
+    assert_eq!(other.ids("cg").await, ["b"]);
+    let producers = other.ask(RC::GET_PRODUCER_CONNECTION_LIST, &[("producerGroup", "pg")], "").await;
+    let producers = producers.json::<ProducerConnection>().unwrap().connection_set;
+    assert_eq!(producers.iter().map(|c| &*c.client_id).collect::<Vec<_>>(), ["b"]);
+    // It comes back with a new connection; the first request may still be lost with the old one.
+    let ext = |w: &mut ExtWriter<'_>| w.str("topic", "TA");
+    let _ = silent.remote.ask(&silent.addr, RC::GET_TOPIC_CONFIG, ext, b"").await;
+    silent.beat("a", "cg", &["TA"], "").await;
+    other.is_told("cg").await;
+    assert_eq!(other.ids("cg").await, ["a", "b"]);
 }
 
 /// With `rejectPullConsumerEnable` who is no member may not pull, but for tools.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oxmq_base::clock::SystemClock;
+use oxmq_base::clock::{SharedClock, SystemClock};
 use oxmq_base::config::BrokerSettings;
 use oxmq_broker::{BrokerOptions, Running};
 use oxmq_client::{Answer, Remote};
@@ -61,14 +61,13 @@ impl Fixture {
     pub async fn start_in(folder: Arc<TempDir>, change: impl FnOnce(&mut BrokerSettings)) -> Self {
         let mut settings = settings(folder.path());
         change(&mut settings);
-        let running = oxmq_broker::start(BrokerOptions {
-            settings,
-            serialize: SerializeType::Json,
-            config_file: None,
-            clock: SystemClock::shared(),
-        })
-        .await
-        .unwrap();
+        Self::start_by(SystemClock::shared(), folder, settings).await
+    }
+
+    /// A broker that goes by this clock.
+    pub async fn start_by(clock: SharedClock, folder: Arc<TempDir>, settings: BrokerSettings) -> Self {
+        let options = BrokerOptions { settings, serialize: SerializeType::Json, config_file: None, clock };
+        let running = oxmq_broker::start(options).await.unwrap();
         let addrs: Vec<String> = running.addrs().iter().map(ToString::to_string).collect();
         Fixture {
             remote: client(),

@@ -5,7 +5,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use oxmq_base::clock::ManualClock;
-use oxmq_broker::BrokerOptions;
 use oxmq_protocol::code::{RequestCode, ResponseCode as Code};
 use oxmq_protocol::frame::{self, Head, HeaderView, SerializeType};
 
@@ -119,17 +118,7 @@ async fn a_client_that_never_reads_gives_expired_files_back() {
     let clock = Arc::new(ManualClock::new(1_700_000_000_000));
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let settings = crate::setup::settings(folder.path());
-    let options =
-        BrokerOptions { settings, serialize: SerializeType::Json, config_file: None, clock: clock.clone() };
-    let running = oxmq_broker::start(options).await.unwrap();
-    let broker = Fixture {
-        remote: crate::setup::client(),
-        addr: running.addrs()[0].to_string(),
-        fast_addr: running.addrs()[1].to_string(),
-        running,
-        folder,
-        pull_flags: 4,
-    };
+    let broker = Fixture::start_by(clock.clone(), folder, settings).await;
     let large = "b".repeat(1 << 20);
     for _ in 0..12 {
         assert_eq!(broker.send("TL", 0, &[], &large).await.code, Code::SUCCESS);

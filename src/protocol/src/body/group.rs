@@ -113,7 +113,7 @@ pub struct SubscriptionGroupConfig {
     pub consume_enable: bool,
     /// Kept for the wire; Apache's broker does not read it.
     pub consume_from_min_enable: bool,
-    /// POP hands out a queue's messages in order.
+    /// Kept and shown; Apache's broker does not read it.
     pub consume_message_orderly: bool,
     /// Minutes after which a client gives a message up.
     pub consume_timeout_minute: i32,

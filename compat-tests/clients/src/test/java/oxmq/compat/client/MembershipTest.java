@@ -4,16 +4,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.message.MessageExt;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -21,6 +26,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInfo;
 import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Env;
 import oxmq.compat.support.Json;
 import oxmq.compat.support.Wire;
 
@@ -59,7 +65,7 @@ class MembershipTest {
         String text = String.join("\n", said) + "\n";
         Path file = GOLDEN.resolve(name + ".txt");
         if (Boolean.getBoolean("update.golden")) {
-            assertTrue(oxmq.compat.support.Env.apache(), "golden output comes from Apache's servers");
+            assertTrue(Env.apache(), "golden output comes from Apache's servers");
             Files.createDirectories(GOLDEN);
             Files.writeString(file, text);
         }
@@ -364,9 +370,17 @@ class MembershipTest {
         pull("a", group(), one, 1, true);
         note(tell("asks", "operator", 353, Wire.ext("group", group(), "topic", one), "").text());
         pull("a", group(), "%RETRY%" + group(), 1, true);
+        forbidden();
         note(tell("allows", "operator", 353, Wire.ext("group", group(), "topic", one, "readable", "true"), "").text());
+        forbidden();
         pull("a", group(), one, 1, false);
         note(tell("asks of nothing", "operator", 353, Wire.ext("group", "nobody", "topic", "nothing"), "").text());
+    }
+
+    /** As the file has it, which the next broker may be another's. */
+    private void forbidden() throws IOException {
+        Object all = Json.parse(client("operator").call(201, Map.of(), new byte[0]).text());
+        note("forbidden " + ((Map<?, ?>) Json.at(all, "forbiddenTable")).get(group()));
     }
 
     @Test
@@ -382,6 +396,106 @@ class MembershipTest {
         pull("a", group(), two, 1, true);
         broker("useStaticSubscription", "false");
         pull("a", group(), one, 1, false);
+    }
+
+    /** Connections that come and go: the others hear of each, and nothing is left. */
+    @Test
+    void aClientThatFlaps() throws IOException {
+        int times = 20;
+        String one = topic("1");
+        beat("b", "", push(sub(one, "*", 1)));
+        for (int i = 0; i < times; i++) {
+            try (Wire flaps = new Wire(own.broker().address())) {
+                String body = "{\"clientID\":\"a\",\"consumerDataSet\":[" + push(sub(one, "*", 1)) + "],\"producerDataSet\":[{\"groupName\":\"P_flaps\"}]}";
+                assertEquals(0, flaps.call(34, Map.of(), body.getBytes(StandardCharsets.UTF_8)).code());
+            }
+        }
+        List<String> heard = new ArrayList<>();
+        Env.await("all comings and goings are told", Duration.ofSeconds(20), () -> {
+            heard.addAll(client("b").asked(QUIET_MS));
+            return heard.size() >= 2 * times;
+        });
+        note("b is told " + heard.size() + " times " + new TreeSet<>(heard));
+        state(group());
+        tell("asks for producers", "operator", 204, Wire.ext("producerGroup", "P_flaps"), "");
+        beat("a", "", push(sub(one, "*", 1)));
+        state(group());
+    }
+
+    /** What the broker stores of what a group gives back (36), or sends to its retry topic. */
+    @Test
+    void whatIsGivenBack() throws IOException {
+        String one = topic("1");
+        group(group(), "retryMaxTimes", "2");
+        long first = send(one, "first", 0, "TAGS\u0001t\u0002KEYS\u0001k\u0002UNIQ_KEY\u0001U1\u0002");
+        giveBack(first, "delayLevel", "1");
+        MessageExt again = stored("%RETRY%" + group(), 0);
+        giveBack(again.getCommitLogOffset(), "delayLevel", "1");
+        again = stored("%RETRY%" + group(), 1);
+        giveBack(again.getCommitLogOffset(), "delayLevel", "1");
+        stored("%DLQ%" + group(), 0);
+        giveBack(first, "delayLevel", "-1");
+        stored("%DLQ%" + group(), 1);
+        giveBack(first, "delayLevel", "0", "maxReconsumeTimes", "0");
+        stored("%DLQ%" + group(), 2);
+        giveBack(first + 1, "delayLevel", "1");
+        // Its own policy says 10 minutes; it counts for clients of a proxy alone.
+        group(group(), "groupRetryPolicy", "{\"type\":\"CUSTOMIZED\",\"customizedRetryPolicy\":{\"next\":[600000]}}");
+        giveBack(first, "delayLevel", "1");
+        stored("%RETRY%" + group(), 2);
+        group(group(), "retryQueueNums", "0");
+        giveBack(first, "delayLevel", "1");
+        group(group(), "retryMaxTimes", "2");
+        for (int times : List.of(0, 2, 3)) {
+            send("%RETRY%" + group(), "times " + times, times, "DELAY\u00011\u0002RETRY_TOPIC\u0001" + one + "\u0002");
+        }
+        stored("%RETRY%" + group(), 3);
+        stored("%RETRY%" + group(), 4);
+        stored("%DLQ%" + group(), 3);
+        send(one, "delayed", 0, "DELAY\u00011\u0002TIMER_DELAY_SEC\u00015\u0002");
+        stored(one, 1);
+    }
+
+    private long send(String topic, String body, int reconsumeTimes, String properties) throws IOException {
+        Wire.Answer answer = unhurried(310, Wire.ext("a", "pg", "b", topic, "c", "TBW102", "d", "4", "e", "0", "f", "0", "g", "1", "h", "0",
+            "i", properties, "j", "" + reconsumeTimes), body.getBytes(StandardCharsets.UTF_8));
+        said.add("operator sends " + body + ": " + answer.code());
+        return Long.parseLong(((String) answer.ext().get("msgId")).substring(16), 16);
+    }
+
+    private void giveBack(long offset, String... more) throws IOException {
+        Map<String, String> ext = Wire.ext(more);
+        ext.putAll(Wire.ext("offset", "" + offset, "group", group(), "originMsgId", "X", "originTopic", "T"));
+        Wire.Answer answer = unhurried(36, ext, new byte[0]);
+        said.add("operator gives back " + List.of(more) + ": " + answer.code()
+            + (answer.remark() == null ? "" : " \"" + answer.remark().replaceAll("failed, \\d+", "failed, OFFSET") + "\""));
+    }
+
+    /** Asked again, as clients do, while the broker says that it is busy: on a machine with much else to do it may be. */
+    private Wire.Answer unhurried(int code, Map<String, String> ext, byte[] body) throws IOException {
+        Wire.Answer answer = client("operator").call(code, ext, body);
+        while (answer.code() == 2) {
+            answer = client("operator").call(code, ext, body);
+        }
+        return answer;
+    }
+
+    /** The record at this offset, once it is there, and what is in it. */
+    private MessageExt stored(String topic, int offset) {
+        MessageExt[] found = new MessageExt[1];
+        Env.await(topic + " has " + offset, Duration.ofSeconds(30), () -> {
+            Wire.Answer answer = client("operator").call(11, Wire.ext("consumerGroup", "reader", "topic", topic, "queueId", "0", "queueOffset", "" + offset,
+                "maxMsgNums", "1", "sysFlag", "4", "commitOffset", "0", "suspendTimeoutMillis", "0", "subscription", "*", "subVersion", "0"), new byte[0]);
+            found[0] = answer.code() == 0 ? MessageDecoder.decodes(ByteBuffer.wrap(answer.body())).get(0) : null;
+            return found[0] != null;
+        });
+        Map<String, String> properties = new TreeMap<>(found[0].getProperties());
+        properties.keySet().removeAll(List.of("MSG_REGION", "TRACE_ON", "CLUSTER", "MIN_OFFSET", "MAX_OFFSET"));
+        for (String id : List.of("ORIGIN_MESSAGE_ID", "UNIQ_KEY")) {
+            properties.computeIfPresent(id, (k, v) -> v.length() > 30 ? "ID" : v);
+        }
+        note(topic + " " + offset + ": " + new String(found[0].getBody(), StandardCharsets.UTF_8) + " retried " + found[0].getReconsumeTimes() + " " + properties);
+        return found[0];
     }
 
     @Test
