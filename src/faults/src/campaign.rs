@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::disk::Fs;
 use crate::ledger::{self, Ledger, Verdict};
 use crate::load::{self, Load};
 use crate::server::{Broker, Kind, Setup, fresh};
@@ -16,6 +17,8 @@ pub struct Options {
     pub work: PathBuf,
     pub seed: u64,
     pub senders: u32,
+    /// What a power cut meets.
+    pub fs: Fs,
 }
 
 /// A broker's flush mode.

@@ -81,24 +81,34 @@ fn unmount(dir: &Path) {
     }
 }
 
-/// An ext4 file system in a file, on a loop device.
-pub struct Ext4 {
+/// A file system that is cut off or filled up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fs {
+    Ext4,
+    /// Without a journal, a failed write-back harms the data alone.
+    #[value(skip)]
+    Ext4NoJournal,
+    Xfs,
+}
+
+/// A file system in a file, on a loop device.
+pub struct Image {
     device: String,
     pub dir: PathBuf,
     mounted: bool,
 }
 
-impl Ext4 {
-    /// Makes it in the sparse file `image`. Without a journal, a failed write-back harms the data alone.
-    pub fn make(image: &Path, dir: &Path, megabytes: u64, journal: bool) -> anyhow::Result<Self> {
+impl Image {
+    /// Makes it in the sparse file `image`.
+    pub fn make(image: &Path, dir: &Path, megabytes: u64, fs: Fs) -> anyhow::Result<Self> {
         let _ = std::fs::remove_file(image);
         std::fs::File::create(image)?.set_len(megabytes << 20)?;
-        let mut args = vec!["-q", "-F", "-E", "lazy_itable_init=1,nodiscard"];
-        if !journal {
-            args.extend(["-O", "^has_journal"]);
-        }
-        args.push(text(image)?);
-        privileged("mkfs.ext4", &args)?;
+        let (program, args) = match fs {
+            Fs::Ext4 => ("mkfs.ext4", "-q -F -E lazy_itable_init=1,nodiscard"),
+            Fs::Ext4NoJournal => ("mkfs.ext4", "-q -F -E lazy_itable_init=1,nodiscard -O ^has_journal"),
+            Fs::Xfs => ("mkfs.xfs", "-q -f -K"),
+        };
+        privileged(program, &args.split(' ').chain([text(image)?]).collect::<Vec<_>>())?;
         std::fs::create_dir_all(dir)?;
         let device = privileged("losetup", &["--find", "--show", text(image)?])?;
         let mut made = Self { device, dir: dir.to_path_buf(), mounted: false };
@@ -123,7 +133,7 @@ impl Ext4 {
 
     /// Makes ready to cut the power at a moment's notice.
     pub fn cutter(&self) -> anyhow::Result<Cutter> {
-        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
+        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH; XFS_IOC_GOINGDOWN is the same.
         let program = "import fcntl,os,struct,sys\nfd=os.open(sys.argv[1],os.O_RDONLY)\nprint('ready',flush=True)\n\
                        sys.stdin.readline()\nfcntl.ioctl(fd,0x8004587D,struct.pack('I',2))\nprint('cut',flush=True)";
         let child = Command::new("python3")
@@ -154,7 +164,7 @@ impl Ext4 {
     }
 }
 
-impl Drop for Ext4 {
+impl Drop for Image {
     fn drop(&mut self) {
         if self.mounted {
             unmount(&self.dir);

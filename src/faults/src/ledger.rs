@@ -99,14 +99,14 @@ pub struct Verdict {
     /// Acknowledged and not where it was said to be.
     pub lost: Vec<Ack>,
     pub wrong: Vec<String>,
-    /// Position of the last message found.
-    pub last_phy: u64,
+    /// Position of the last message found; `None` when there is none.
+    pub last_phy: Option<u64>,
 }
 
 impl Verdict {
     /// True when what is lost lies behind everything that is left.
     pub fn lost_is_suffix(&self) -> bool {
-        self.lost.iter().all(|ack| ack.phy > self.last_phy)
+        self.lost.iter().all(|ack| Some(ack.phy) > self.last_phy)
     }
 }
 
@@ -127,7 +127,7 @@ pub fn judge(ledger: &Ledger, found: &BTreeMap<i32, QueueFound>, from: &BTreeMap
         }
         let mut last: HashMap<(u32, u32), u32> = HashMap::new();
         for (offset, message) in q.messages.range(begin..) {
-            verdict.last_phy = verdict.last_phy.max(message.phy);
+            verdict.last_phy = verdict.last_phy.max(Some(message.phy));
             let Some(id) = message.id else {
                 wrong(format!("queue {queue}, offset {offset}: a body that nobody sent"));
                 continue;
@@ -218,6 +218,13 @@ mod tests {
         let verdict = judge(&ledger, &found, &none);
         assert!(verdict.lost.len() == 2 && verdict.wrong.is_empty() && verdict.lost_is_suffix());
         assert_eq!(unseen(&ledger, &found), 2);
+        // All, from position 0 on.
+        let (mut ledger, mut found) = sent(9);
+        ledger.acked[0].phy = 0;
+        found.get_mut(&0).unwrap().messages.clear();
+        found.get_mut(&0).unwrap().max = 0;
+        let verdict = judge(&ledger, &found, &none);
+        assert!(verdict.lost.len() == 9 && verdict.wrong.is_empty() && verdict.lost_is_suffix());
         // One in the middle.
         let (ledger, mut found) = sent(9);
         found.get_mut(&0).unwrap().messages.remove(&3);

@@ -21,7 +21,7 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 
 use campaign::{Mode, Options};
-use disk::Unable;
+use disk::{Fs, Unable};
 use scenarios::Outcome;
 use server::Kind;
 
@@ -48,6 +48,9 @@ struct Args {
     /// Connections that send.
     #[arg(long, default_value_t = 16)]
     senders: u32,
+    /// The file system that a power cut meets.
+    #[arg(long, value_enum, default_value = "ext4")]
+    fs: Fs,
     /// Folder for the broker and its disks; emptied.
     #[arg(long)]
     work: Option<PathBuf>,
@@ -63,7 +66,7 @@ struct Args {
 enum Scenario {
     /// kill -9 at any moment, in a loop on one folder
     Kill,
-    /// the power goes: ext4 on a loop device, shut down
+    /// the power goes: ext4 or XFS on a loop device, shut down
     Power,
     /// write-back fails: the disk beneath runs full for a moment
     Writeback,
@@ -108,7 +111,8 @@ async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .clone()
         .unwrap_or_else(|| if memory.is_dir() { memory.join(&own) } else { std::env::temp_dir().join(&own) });
     server::fresh(&work)?;
-    let mut options = Options { kind, work: work.clone(), seed: args.seed, senders: args.senders };
+    let mut options =
+        Options { kind, work: work.clone(), seed: args.seed, senders: args.senders, fs: args.fs };
     let (mut broken, mut lost, mut ran) = (0, 0, 0);
     for scenario in &args.scenarios {
         let begin = Instant::now();

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::campaign::{Campaign, Dice, Judged, Mode, Options};
-use crate::disk::{Ext4, Tmpfs, Unable};
+use crate::disk::{Fs, Image, Tmpfs, Unable};
 use crate::load;
 use crate::server::{Broker, Kind, Namesrv, brokers, fresh};
 
@@ -90,7 +90,7 @@ pub async fn kill(
 pub async fn power(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<Outcome> {
     let mut dice = Dice::new(options.seed + cycle);
     let lives_on = cycle % 2 == 1;
-    let mut disk = Ext4::make(&options.work.join("image"), &options.work.join("disk"), 1024, true)?;
+    let mut disk = Image::make(&options.work.join("image"), &options.work.join("disk"), 1024, options.fs)?;
     let mut campaign = Campaign::new(options, &disk.dir.join("store"), mode, 16)?;
     campaign.strict = false;
     let broker = campaign.start().await?;
@@ -134,7 +134,8 @@ pub async fn power(options: &Options, cycle: u64, mode: Mode) -> anyhow::Result<
 pub async fn writeback(options: &Options, cycle: u64) -> anyhow::Result<Outcome> {
     let mut dice = Dice::new(options.seed + cycle);
     let beneath = Tmpfs::mount(&options.work.join("beneath"), 256)?;
-    let mut disk = Ext4::make(&beneath.dir.join("image"), &options.work.join("disk"), 2048, false)?;
+    let mut disk =
+        Image::make(&beneath.dir.join("image"), &options.work.join("disk"), 2048, Fs::Ext4NoJournal)?;
     let mut campaign = Campaign::new(options, &disk.dir.join("store"), Mode::Sync, 64)?;
     campaign.strict = false;
     let namesrv = match &options.kind {

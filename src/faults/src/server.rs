@@ -99,7 +99,10 @@ impl Broker {
             }
             Kind::Apache(jars) => {
                 words.push("java".into());
-                words.extend(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-cp"].map(Into::into));
+                words.extend(["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC"].map(Into::into));
+                // It makes a key pair for TLS at each start, which takes a busy machine half a minute.
+                words
+                    .extend(["-XX:TieredStopAtLevel=1", "-Dtls.server.mode=disabled", "-cp"].map(Into::into));
                 words.push(format!("{}/*", jars.display()).into());
                 words.push(format!("-Duser.home={}", setup.work.display()).into());
                 words.push(format!("-Drocketmq.home.dir={}", setup.work.display()).into());
