@@ -19,7 +19,8 @@ const SEEN_MAX: usize = 1 << 20;
 /// A slot that is being emptied.
 pub(super) struct Drain {
     time_ms: i64,
-    count: i32,
+    /// Messages that wait in it, less cancellations.
+    count: i64,
     /// Where parts of the chain begin, the oldest last: positions of units.
     parts: Vec<u64>,
     /// The part in hand, its oldest message last.
@@ -47,6 +48,11 @@ impl Drain {
     }
 }
 
+/// What a unit counts for in its slot.
+fn weight(unit: &TimerUnit) -> i64 {
+    if unit.deletes() { -1 } else { 1 }
+}
+
 impl Timer {
     /// Delivers a batch of what is due by the goal; begins with another slot only where it may.
     pub(super) fn dequeue(
@@ -68,7 +74,7 @@ impl Timer {
             }
             self.read_ms = drain.time_ms + self.options.precision_ms;
             self.dirty = true;
-            self.figures.pending.fetch_sub(i64::from(drain.count), Ordering::Relaxed);
+            self.figures.pending.fetch_sub(drain.count, Ordering::Relaxed);
             if drain.rolled {
                 // What goes around is to be in its next slot before that one is emptied.
                 goal.entered = host.queue().1;
@@ -106,7 +112,7 @@ impl Timer {
     fn begin(&mut self, slot: &Slot, host: &mut dyn TimerHost) -> Result<Drain, TimerError> {
         let mut drain = Drain {
             time_ms: self.read_ms,
-            count: slot.count,
+            count: i64::from(slot.count),
             parts: Vec::new(),
             ready: Vec::new(),
             cancelled: HashSet::new(),
@@ -121,6 +127,9 @@ impl Timer {
                 drain.parts.push(position);
             }
             units += 1;
+            if self.is_done(position, &unit) {
+                drain.count -= weight(&unit);
+            }
             if unit.deletes()
                 && !unit.rolls()
                 && let Some(key) = host.cancels(unit.phy.max(0) as u64, unit.size.max(0) as u32)
@@ -137,6 +146,34 @@ impl Timer {
             );
         }
         Ok(drain)
+    }
+
+    /// Whether a unit was dealt with before the clock was set back.
+    fn is_done(&self, position: u64, unit: &TimerUnit) -> bool {
+        self.marks.iter().any(|mark| position < mark.below && unit.due_ms() < mark.before_ms)
+    }
+
+    /// What waits in all slots that are not over, less cancellations.
+    pub(super) fn count_pending(&mut self) -> Result<i64, TimerError> {
+        let (precision, read_ms) = (self.options.precision_ms, self.read_ms);
+        let again_ms = self.marks.iter().map(|mark| mark.before_ms).max().unwrap_or(read_ms);
+        let (mut pending, mut again) = (0, Vec::new());
+        self.wheel.each(&mut |slot| {
+            let due_ms = slot.due_ms(precision);
+            if due_ms >= read_ms {
+                pending += i64::from(slot.count);
+                again.extend((due_ms < again_ms).then_some(slot.last));
+            }
+        })?;
+        for mut at in again {
+            while let Some((position, unit)) = self.unit_at(at)? {
+                if self.is_done(position, &unit) {
+                    pending -= weight(&unit);
+                }
+                at = unit.prev;
+            }
+        }
+        Ok(pending)
     }
 
     /// The unit of a chain at a position; `None` at its end. A chain leads to what was written before.
@@ -185,7 +222,7 @@ impl Timer {
             if unit.deletes() && !unit.rolls() {
                 continue;
             }
-            let done = self.marks.iter().any(|m| position < m.below && unit.due_ms() < m.before_ms);
+            let done = self.is_done(position, &unit);
             let due = Due {
                 phy: unit.phy.max(0) as u64,
                 size: unit.size.max(0) as u32,

@@ -197,17 +197,11 @@ impl Timer {
             }
         }
         self.go_on(flushed, end, last, reread, host)?;
-        let (precision, read_ms) = (self.options.precision_ms, self.read_ms);
-        let mut pending = 0;
-        self.wheel.each(&mut |slot| {
-            if slot.due_ms(precision) >= read_ms {
-                pending += i64::from(slot.count);
-            }
-        })?;
+        let pending = self.count_pending()?;
         self.figures.pending.store(pending, Ordering::Relaxed);
         tracing::info!(
             pending,
-            read_ms,
+            read_ms = self.read_ms,
             queue_offset = self.queue_offset,
             log_end = end,
             "timer messages are taken up again"
