@@ -21,7 +21,7 @@ use oxmq_remoting::write_frame;
 
 /// Allocations per send.
 const PER_SEND: u64 = 0;
-/// Allocations per pull, found or not.
+/// Allocations per pull, found or not, with a filter or without.
 const PER_PULL: u64 = 0;
 /// Allocations that are not a request's, over a whole measurement: what the broker does by the clock, and the chunks in
 /// which a queue's newest units are kept, one for about a hundred sends.
@@ -87,12 +87,35 @@ fn rounds(stream: &mut TcpStream, packet: &[u8], times: u64, answer: &mut Vec<u8
             stream.read_exact(answer).unwrap();
             let head = &answer[4..30.min(answer.len())];
             assert!(
-                head.starts_with(b"{\"code\":0,") || head.starts_with(b"{\"code\":19,"),
+                ["{\"code\":0,", "{\"code\":19,", "{\"code\":20,"]
+                    .iter()
+                    .any(|c| head.starts_with(c.as_bytes())),
                 "{}",
                 String::from_utf8_lossy(answer)
             );
         }
     }
+}
+
+/// Sends a heartbeat, and waits for its answer.
+fn subscribe(stream: &mut TcpStream, heartbeat: &[u8]) {
+    let mut frame = Vec::new();
+    write_frame(
+        &mut frame,
+        &Head::request(SerializeType::Json, RequestCode::HEART_BEAT, 1, false),
+        |_| {},
+        heartbeat,
+    );
+    stream.write_all(&frame).unwrap();
+    let mut text = String::new();
+    while !text.contains("\"flag\":1") {
+        let mut len = [0; 4];
+        stream.read_exact(&mut len).unwrap();
+        frame.resize(u32::from_be_bytes(len) as usize, 0);
+        stream.read_exact(&mut frame).unwrap();
+        text = String::from_utf8_lossy(&frame).into_owned();
+    }
+    assert!(text.contains("{\"code\":0,"), "{text}");
 }
 
 /// Allocations of the second half of so many requests.
@@ -119,6 +142,7 @@ fn sends_and_pulls_allocate_nothing() {
         ("bindAddress", "127.0.0.1"),
         ("listenPort", "0"),
         ("mappedFileSizeCommitLog", "134217728"),
+        ("enablePropertyFilter", "true"),
         ("storePathRootDir", folder.path().to_str().unwrap()),
     ] {
         settings.set(key, value).unwrap();
@@ -143,36 +167,56 @@ fn sends_and_pulls_allocate_nothing() {
         ("h", "0"),
         (
             "i",
-            "KEYS\u{1}k1\u{2}UNIQ_KEY\u{1}7F0000010001070DEA4E000000000000\u{2}WAIT\u{1}true\u{2}TAGS\u{1}tagA\u{2}",
+            "KEYS\u{1}k1\u{2}UNIQ_KEY\u{1}7F0000010001070DEA4E000000000000\u{2}WAIT\u{1}true\u{2}TAGS\u{1}tagA\u{2}n\u{1}5\u{2}region\u{1}north\u{2}",
         ),
         ("j", "0"),
         ("k", "false"),
         ("m", "false"),
     ];
     let sends = measure(&mut stream, &packet(RequestCode::SEND_MESSAGE_V2, &send, &[7; 1024]));
-    let pull = |offset: &'static str| {
+    // As push consumers do, which subscribe with their heartbeats; 32 at a time.
+    let pull = |group, offset| {
         let fields = [
-            ("consumerGroup", "cg"),
+            ("consumerGroup", group),
             ("topic", "T"),
             ("queueId", "0"),
             ("queueOffset", offset),
             ("maxMsgNums", "32"),
-            ("sysFlag", "4"),
+            ("sysFlag", "0"),
             ("commitOffset", "0"),
             ("suspendTimeoutMillis", "15000"),
-            ("subscription", "*"),
             ("subVersion", "0"),
-            ("expressionType", "TAG"),
         ];
         packet(RequestCode::PULL_MESSAGE, &fields, b"")
     };
-    let found = measure(&mut stream, &pull("39000"));
+    // On a connection of its own, for the notices that it gets.
+    let mut member = TcpStream::connect(running.addrs()[0]).unwrap();
     let end = (2 * (REQUESTS / 32) * 32).to_string();
-    let nothing = measure(&mut stream, &pull(end.leak()));
+    let mut pulls = Vec::new();
+    for (group, kind, expression, offset) in [
+        ("all", "TAG", "*", "39000"),
+        ("end", "TAG", "*", &*end),
+        ("tags", "TAG", "tagB || tagA", "39000"),
+        // Near the end: what is passed over is passed over again by each pull.
+        ("no-tag", "TAG", "tagB", "39960"),
+        ("passes", "SQL92", "n BETWEEN 2 AND 8 AND region = 'north' AND TAGS IN ('tagA', 'tagB')", "39000"),
+        ("fails", "SQL92", "note IS NOT NULL OR region STARTSWITH 's'", "39960"),
+    ] {
+        let tags = r#""tagsSet":["tagA","tagB"],"codeSet":[3552231,3552232]"#;
+        let tags = if expression == "tagB" { r#""tagsSet":["tagB"],"codeSet":[3552232]"# } else { tags };
+        let tags = if kind == "SQL92" || expression == "*" { r#""tagsSet":[],"codeSet":[]"# } else { tags };
+        let body = format!(
+            r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"{group}","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","consumeFromWhere":"CONSUME_FROM_LAST_OFFSET","subscriptionDataSet":[{{"topic":"T","subString":"{expression}","expressionType":"{kind}","subVersion":5,{tags}}}],"unitMode":false}}],"producerDataSet":[]}}"#
+        );
+        subscribe(&mut member, body.as_bytes());
+        let allocations = measure(&mut stream, &pull(group, offset));
+        eprintln!("{group}: {allocations} allocations of {REQUESTS} pulls");
+        pulls.push((group, allocations));
+    }
     runtime.block_on(running.stop());
 
-    eprintln!("allocations of {REQUESTS} requests: sends {sends}, pulls {found}, pulls at the end {nothing}");
     assert!(sends <= PER_SEND * REQUESTS + SLACK, "{sends}");
-    assert!(found <= PER_PULL * REQUESTS + SLACK, "{found}");
-    assert!(nothing <= PER_PULL * REQUESTS + SLACK, "{nothing}");
+    for (group, allocations) in pulls {
+        assert!(allocations <= PER_PULL * REQUESTS + SLACK, "{group}: {allocations}");
+    }
 }

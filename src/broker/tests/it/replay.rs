@@ -418,10 +418,13 @@ async fn clients_answers_are_passed_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_answers_holds_up_nobody() {
     let broker = Fixture::start().await;
+    let id = broker.send("TA", 1, &[], "direct").await.field("msgId").unwrap();
     let silent = Member::join(&broker, "silent", Manner::Never, 513).await;
     let who = [("consumerGroup", "cg"), ("clientId", "silent")];
+    let which = [who[0], who[1], ("msgId", &*id), ("topic", "TA")];
     let began = std::time::Instant::now();
     let asked = broker.ask(RC::GET_CONSUMER_RUNNING_INFO, &who, b"");
+    let handed = broker.ask(RC::CONSUME_MESSAGE_DIRECTLY, &which, b"");
     let meanwhile = async {
         // More than may be under way are refused; neither side's connection waits.
         let fields = |w: &mut ExtWriter<'_>| who.iter().for_each(|(k, v)| w.str(k, v));
@@ -439,14 +442,16 @@ async fn a_client_that_never_answers_holds_up_nobody() {
         assert_eq!(bodies(&broker.pull("TA", 0, 0).await), ["x"]);
         assert!(began.elapsed() < Duration::from_secs(8));
     };
-    let (answer, ()) = tokio::join!(asked, meanwhile);
+    let (asked, handed, ()) = tokio::join!(asked, handed, meanwhile);
     let peer = {
         let view = broker.running.broker().consumers.view("cg").unwrap();
         view.members[0].client.peer
     };
     let remark =
         format!("consumer <cg> <silent> Timeout: wait response on the channel </{peer}> timeout, 10000(ms)");
-    assert_eq!((answer.code, answer.remark), (Code::CONSUME_MSG_TIMEOUT, remark));
+    for answer in [asked, handed] {
+        assert_eq!((answer.code, &answer.remark), (Code::CONSUME_MSG_TIMEOUT, &remark));
+    }
     assert!(began.elapsed() >= Duration::from_secs(10));
     drop(silent);
 }
