@@ -16,6 +16,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.message.Message;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.MethodOrderer;
@@ -70,6 +72,7 @@ class MqAdminTest extends ClientTest {
     /** Addresses, client ids, times and versions out; columns collapse as their width depends on what is in them. */
     private static String mask(String line) {
         return line.replaceAll("127\\.0\\.0\\.1:\\d+", "ADDRESS").replaceAll("[\\w.:%-]+@\\d+#\\d+", "CLIENT")
+            .replaceAll("\\b[0-9A-F]{32,}\\b", "ID").replaceAll("\\b\\d{13}@(.*@)ID@\\d+", "HOUR@$1ID@OFFSET")
             .replaceAll("client_[0-9a-z]+", "INSTANCE").replaceAll("\\d{4}-\\d\\d-\\d\\d[ ,]+\\d\\d:\\d\\d:\\d\\d(,\\d+)?", "TIME")
             .replaceAll("\\b\\d{1,3}(\\.\\d{1,3}){3}@\\S+", "CLIENT").replaceAll("\\b(pg|cg)_[0-9a-z]+", "GROUP")
             .replaceAll("-?\\d+\\.\\d+(E-?\\d+)?", "N.N").replaceAll("V\\d_\\d_\\d\\w*", "VERSION").replaceAll("[ \\t]+", " ").trim();
@@ -255,5 +258,28 @@ class MqAdminTest extends ClientTest {
         run("updateBrokerConfig", "-b", broker, "-k", "useServerSideResetOffset", "-v", "false");
         compare("resetOffsetByTime-byItself", run("resetOffsetByTime", "-g", "ReplayCopy", "-t", REPLAYED, "-s", LONG_AGO, "-f", "true"));
         awaitOffsets("ReplayCopy", 0);
+    }
+
+    /** By key, by tags, by either id. */
+    @Test
+    @Order(5)
+    void messagesAreFound() throws Exception {
+        String topic = "FoundTopic";
+        own.topic(topic, 2);
+        DefaultMQProducer producer = producer();
+        SendResult sent = null;
+        for (int i = 0; i < 6; i++) {
+            Message message = new Message(topic, i % 2 == 0 ? "even" : "odd", "key-" + i + " every", bytes("f-" + i));
+            sent = producer.send(message, new org.apache.rocketmq.common.message.MessageQueue(topic, "broker-a", i % 2));
+        }
+        Env.await("indexed", SOON, () -> about("ID", sorted(run("queryMsgByKey", "-t", topic, "-k", "every"))).size() > 6);
+        for (String query : List.of("-k every -m 4", "-k odd -p T", "-k every -b 1000 -e 2000")) {
+            compare("queryMsgByKey" + query.replace(" ", ""), run("queryMsgByKey", "-t", topic, query).stream()
+                .filter(l -> l.matches("#.*|.* CODE: .*|[0-9A-F]{32}.*")).toList());
+        }
+        for (List<String> query : List.of(List.of("queryMsgByUniqueKey", sent.getMsgId()), List.of("queryMsgById", sent.getOffsetMsgId()))) {
+            compare(query.get(0), run(query.get(0), "-t", topic, "-i", query.get(1)).stream()
+                .map(l -> l.replaceAll("(CommitLog Offset: +)\\d+", "$1N")).toList());
+        }
     }
 }
