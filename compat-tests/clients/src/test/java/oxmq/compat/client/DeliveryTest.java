@@ -3,6 +3,8 @@ package oxmq.compat.client;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -19,7 +21,9 @@ import org.apache.rocketmq.common.message.MessageQueue;
 import org.junit.jupiter.api.Test;
 import oxmq.compat.support.ClientTest;
 import oxmq.compat.support.Cluster;
+import oxmq.compat.support.Consumer;
 import oxmq.compat.support.Env;
+import oxmq.compat.support.Fork;
 import oxmq.compat.support.Received;
 
 /** The claims of docs/delivery.md that no other test is about. */
@@ -136,6 +140,31 @@ class DeliveryTest extends ClientTest {
             return last.size() >= 1;
         });
         assertEquals(Set.of("new-0"), last.texts());
+    }
+
+    /** A push consumer that ends without a word: what it has handled since its last commit comes again, and nothing before. */
+    @Test
+    void aKilledConsumersMessagesComeAgainFromItsLastCommit() throws Exception {
+        cluster().topic(topic, 1);
+        DefaultMQProducer producer = producer();
+        List<String> all = new ArrayList<>(send(producer, topic, "early", 5).keySet());
+        try (Fork first = new Fork(Consumer.class, null, List.of(), cluster().namesrvAddr(), group, topic)) {
+            assertEquals("started", first.line(SOON));
+            Env.await("its commit", LATER, () -> Cluster.offset(cluster().broker(), group, topic, 0) == 5);
+            all.addAll(send(producer, topic, "late", 5).keySet());
+            Set<String> handled = new HashSet<>();
+            while (!handled.containsAll(all)) {
+                handled.add(first.line(SOON));
+            }
+            first.kill();
+            Env.await("it is gone", SOON, () -> Cluster.consumers(cluster().broker(), group).isEmpty());
+        }
+        // 5, unless it has just committed the others too.
+        int committed = (int) Cluster.offset(cluster().broker(), group, topic, 0);
+        all.addAll(send(producer, topic, "after", 1).keySet());
+        Received again = new Received();
+        consumer(group, topic, "*", again.listener());
+        again.awaitExactly(all.subList(committed, all.size()), LATER);
     }
 
     /** A broadcasting consumer that refuses a message does not get it again. */
