@@ -67,6 +67,7 @@ impl AdminError {
             AdminError::Client(error) => match error.refused_with() {
                 Some(ResponseCode::TOPIC_NOT_EXIST) => Some("mqadmin topicList shows the topics"),
                 Some(ResponseCode::CONSUMER_NOT_ONLINE) => Some("no consumer of that group is connected"),
+                Some(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST) => Some("mqadmin updateSubGroup makes it"),
                 Some(ResponseCode::NO_PERMISSION) => Some("the broker does not allow it"),
                 _ => None,
             },

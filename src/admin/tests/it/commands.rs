@@ -234,6 +234,7 @@ async fn groups_are_reset_and_copied() {
         ("resetOffsetByTime -g G -t T -s soon", "-s soon is neither now"),
         ("resetOffsetByTime -g G -t Nope -s now", "topic Nope has no route"),
         ("skipAccumulatedMessage -g Nope -t T", "THe consumer group <Nope> not exist"),
+        ("cloneGroupOffset -s G -d Nope -t T", "Group Nope not exist!; mqadmin updateSubGroup makes it"),
         ("cloneGroupOffset -s Nope -d H -t T", "no broker knows the consumer group Nope"),
     ] {
         let error = cluster.fails(line).await;
