@@ -331,7 +331,9 @@ fn findings(report: &Report, all: bool) -> String {
             Severity::Lasting => "DAMAGE",
         };
         let at = finding.at.map_or_else(String::new, |at| format!(" at {at}"));
-        out.push_str(&format!("{mark}: {} in {}{at}: {}\n", finding.kind, finding.path, finding.what));
+        // Of the whole folder where no path is named.
+        let place = if finding.path.is_empty() { "" } else { " in " };
+        out.push_str(&format!("{mark}: {}{place}{}{at}: {}\n", finding.kind, finding.path, finding.what));
         out.push_str(&format!("    -> {}\n", finding.then));
     }
     let total: u64 = report.counts.values().sum();

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use oxmq_base::clock::{Clock, SystemClock};
 use oxmq_base::disk::{open_file, read_file};
 use oxmq_store::format::checkpoint::{self, Checkpoint};
-use oxmq_store::format::timer::PRECISION_MS;
 use oxmq_store::preflight::{Preflight, PreflightError};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
@@ -243,8 +242,8 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
         root: root.to_owned(),
         commitlog: commitlog.to_vec(),
         dledger: None,
-        timer_precision_ms: PRECISION_MS,
-        timer_wheel: false,
+        timer_precision_ms: timer::precision_of(root),
+        timer_wheel: true,
         accept_pending: true,
     };
     match preflight.check(SystemClock::new().wall_ms()) {
@@ -318,14 +317,15 @@ fn hand_back(report: &mut Report) {
         Kind::QueueGap,
         Kind::ConfigDamaged,
         Kind::TimerFile,
-        Kind::TimerChain,
         Kind::TimerRecord,
     ];
     for kind in bad.iter().filter(|k| worst(k)) {
         why.push(format!("{}: {}", kind.code(), kind.meaning()));
     }
-    // Records behind the end come back after Apache's next crash: it does not wipe what it cuts.
-    for kind in [Kind::LogRecordsBehindEnd, Kind::QueueAhead].iter().filter(|k| worst(k)) {
+    // Records behind the end come back after Apache's next crash: it does not wipe what it cuts. Nor does it mend timers.
+    let repaired =
+        [Kind::LogRecordsBehindEnd, Kind::QueueAhead, Kind::TimerDamaged, Kind::TimerChain, Kind::TimerAhead];
+    for kind in repaired.iter().filter(|k| worst(k)) {
         why.push(format!("{}: {}; start and stop OxMQ first", kind.code(), kind.meaning()));
     }
     report.hand_back.safe = why.is_empty();

@@ -166,15 +166,19 @@ kinds! {
 
     HolesDamaged "holes-damaged" Lasting "quarantine/holes.json cannot be read"
         => "the start is refused, or finds the holes again";
-    TimerFile "timer-file" Lasting "a file of the timers has a length or content that cannot be"
-        => "left alone: Apache refuses to start, or loses the timers";
-    TimerChain "timer-chain" Lasting "a slot of the timer wheel does not lead through its messages"
-        => "left alone: Apache delivers these messages late or never";
+    TimerFile "timer-file" Lasting "a file of the timers has not the length that it should"
+        => "the start is refused: with no broker running remove timerwheel and timerlog, and both are made again from the log";
+    TimerDamaged "timer-damaged" Repaired "a file of the timers says what cannot be"
+        => "the timers are made again from the log";
+    TimerChain "timer-chain" Repaired "a slot of the timer wheel does not lead through its messages"
+        => "the timers are made again from the log";
+    TimerAhead "timer-ahead" Repaired "timers' records would lie behind the log's end"
+        => "what leads there is cut";
     TimerRecord "timer-record" Lasting "a timer's record is not in the log"
-        => "left alone: Apache cannot deliver the message";
+        => "the message is lost";
     Foreign "foreign" Note "a file or folder that is none of the default broker's"
         => "left alone";
-    Pending "pending" Note "Apache's broker has left timers or POP checkpoints"
+    Pending "pending" Note "Apache's broker has left POP checkpoints"
         => "the start is refused, or leaves them for the way back with --accept-pending";
     ForeignData "foreign-data" Lasting "the folder uses what OxMQ does not do"
         => "the start is refused";

@@ -1,4 +1,4 @@
-//! `timerwheel`, `timerlog/`, `config/timercheck`: only Apache's broker uses them; they are checked for the way back.
+//! `timerwheel`, `timerlog/`, `config/timercheck`: chains of the wheel through the log, to records of the timers' queue.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ impl TimerLog {
                     TimerEntry::Filler { remaining } => {
                         if remaining as i64 != (file.len - at) as i64 {
                             let what = format!("filler of {remaining} bytes, {} are left", file.len - at);
-                            report.add(Kind::TimerFile, shown(&file.path), Some(at), 1, what);
+                            report.add(Kind::TimerDamaged, shown(&file.path), Some(at), 1, what);
                         }
                         end = file.base + file.len;
                         continue 'files;
@@ -68,7 +68,7 @@ impl TimerLog {
                         ) {
                             let what =
                                 format!("no unit, and not {MAGIC_BLANK:#x}: Apache cuts the timer log here");
-                            report.add(Kind::TimerFile, shown(&file.path), Some(at), 1, what);
+                            report.add(Kind::TimerDamaged, shown(&file.path), Some(at), 1, what);
                         }
                         break 'files;
                     }
@@ -109,12 +109,12 @@ pub(crate) fn check(root: &Path, log: &Log, report: &mut Report) {
                 summary.read_ms = check.read_ms;
                 if check.log_flushed < 0 || check.log_flushed as u64 > end {
                     let what = format!("the timer log is flushed to {}, it ends at {end}", check.log_flushed);
-                    report.add(Kind::TimerFile, shown(&check_path), Some(8), 1, what);
+                    report.add(Kind::TimerDamaged, shown(&check_path), Some(8), 1, what);
                 }
             }
             None => {
                 let what = format!("{} bytes, {CHECK} at least", bytes.len());
-                report.add(Kind::TimerFile, shown(&check_path), None, 1, what);
+                report.add(Kind::TimerDamaged, shown(&check_path), None, 1, what);
             }
         },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -161,22 +161,20 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
             summary.pending += 1;
             count += if unit.deletes() { -1 } else { 1 };
             let phy = unit.phy.max(0) as u64;
-            if phy >= report.log.end || log.record(phy, |view| view.topic() == topic::TIMER) != Some(true) {
+            if phy >= report.log.end {
+                let what = format!("slot {index}: a record at {phy}, the log ends at {}", report.log.end);
+                report.add(Kind::TimerAhead, shown(path), at, 1, what);
+            } else if log.record(phy, |view| view.topic() == topic::TIMER) != Some(true) {
                 let what = format!("slot {index}: no record of {} at {}", topic::TIMER, unit.phy);
                 report.add(Kind::TimerRecord, shown(path), at, 1, what);
             }
-            reached = here == slot.first;
-            if reached {
+            if unit.prev >= here || unit.prev < -1 {
+                let what = format!("slot {index}: from {here} to {}", unit.prev);
+                report.add(Kind::TimerChain, shown(path), at, 1, what);
                 break;
             }
-            if unit.prev >= here {
-                report.add(
-                    Kind::TimerChain,
-                    shown(path),
-                    at,
-                    1,
-                    format!("slot {index}: from {here} to {}", unit.prev),
-                );
+            reached = here == slot.first;
+            if reached {
                 break;
             }
             here = unit.prev;
@@ -195,6 +193,15 @@ fn wheel(path: &Path, timers: &mut TimerLog, log: &Log, summary: &mut TimerSumma
         }
         true
     });
+}
+
+/// [`precision`] of a folder's wheel.
+pub(crate) fn precision_of(root: &Path) -> i64 {
+    let wheel = Window::open_small(&root.join("timerwheel"), u64::MAX);
+    match (wheel, TimerLog::open(root)) {
+        (Ok(mut window), Ok(mut timers)) => precision(&mut window, &mut timers),
+        _ => PRECISION_MS,
+    }
 }
 
 /// `timerPrecisionMs` of the wheel, as its first slot with messages says it: a slot counts in it when they are due.

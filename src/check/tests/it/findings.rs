@@ -70,7 +70,7 @@ fn of_the_log() {
         set_checkpoint(root, |c| *c = Checkpoint::default());
         write(root, LOG, 110, &[7; 1]);
     };
-    let torn = ["log-records-behind-end", "queue-ahead", "index-ahead", "timer-record", "offset-beyond"];
+    let torn = ["log-records-behind-end", "queue-ahead", "index-ahead", "timer-ahead", "offset-beyond"];
     finds(Killed, nothing_known, &torn, 2);
     let known = |root: &Path| {
         write(root, LOG, 0, &[7; 4096]);
@@ -274,11 +274,17 @@ fn of_index_and_small_files() {
 fn of_timers() {
     use Stop::*;
     let timerlog = "timerlog/00000000000000000000";
-    finds(Clean, |root| write(root, timerlog, 52 * 23, &[9; 52]), &["timer-file", "timer-chain"], 2);
-    finds(Clean, |root| write(root, timerlog, 52 * 20 + 28, &[9]), &["timer-record"], 2);
-    finds(Clean, |root| write(root, timerlog, 52 * 20 + 4, &[0xff; 8]), &["timer-chain"], 2);
-    finds(Clean, |root| write(root, "config/timercheck", 8, &[1]), &["timer-file"], 2);
-    finds(Clean, |root| std::fs::write(root.join("config/timercheck"), [0; 9]).unwrap(), &["timer-file"], 2);
+    finds(Clean, |root| write(root, timerlog, 52 * 23, &[9; 52]), &["timer-damaged", "timer-chain"], 1);
+    finds(Clean, |root| write(root, timerlog, 52 * 20 + 35, &[1]), &["timer-record"], 2);
+    finds(Clean, |root| write(root, timerlog, 52 * 20 + 4, &[0xff; 8]), &["timer-chain"], 1);
+    finds(Clean, |root| write(root, timerlog, 4, &[0x55; 4]), &["timer-chain"], 1);
+    finds(Clean, |root| write(root, "config/timercheck", 8, &[1]), &["timer-damaged"], 1);
+    finds(
+        Clean,
+        |root| std::fs::write(root.join("config/timercheck"), [0; 9]).unwrap(),
+        &["timer-damaged"],
+        1,
+    );
     finds(Clean, |root| write(root, "timerwheel", 38_707_200, &[0; 32]), &["timer-file"], 2);
 }
 
