@@ -165,37 +165,20 @@ fn int(value: &Value) -> Option<i64> {
     }
 }
 
-/// `quarantine/holes.json`: `{"holes":[{"from":n,"to":n,"foundMs":n}]}`.
+/// What `quarantine/holes.json` lists.
 pub(crate) fn holes(root: &Path, report: &mut Report) -> Vec<Known> {
     let path = root.join("quarantine/holes.json");
-    let bytes = match read_file(&path) {
-        Ok(bytes) => bytes,
+    let why = match read_file(&path) {
+        Ok(bytes) => match oxmq_store::parse_holes(&bytes) {
+            Some(mut holes) => {
+                holes.sort_by_key(|h| h.from);
+                return holes.iter().map(|h| Known { from: h.from, to: h.to }).collect();
+            }
+            None => "not the list that was written".to_owned(),
+        },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(e) => {
-            report.add(Kind::HolesDamaged, shown(&path), None, 1, e.to_string());
-            return Vec::new();
-        }
+        Err(e) => e.to_string(),
     };
-    match parse_holes(&bytes) {
-        Ok(holes) => holes,
-        Err(e) => {
-            report.add(Kind::HolesDamaged, shown(&path), None, 1, e);
-            Vec::new()
-        }
-    }
-}
-
-fn parse_holes(bytes: &[u8]) -> Result<Vec<Known>, String> {
-    let value = json::parse(bytes).map_err(|e| e.to_string())?;
-    let Some(Value::Array(list)) = value.get("holes") else { return Err("no list of holes".to_owned()) };
-    let field = |hole: &Value, name: &str| hole.get(name).and_then(int).and_then(|n| u64::try_from(n).ok());
-    let mut holes = Vec::with_capacity(list.len());
-    for hole in list {
-        match (field(hole, "from"), field(hole, "to")) {
-            (Some(from), Some(to)) if from < to => holes.push(Known { from, to }),
-            _ => return Err("a hole without positions".to_owned()),
-        }
-    }
-    holes.sort_by_key(|h| h.from);
-    Ok(holes)
+    report.add(Kind::HolesDamaged, shown(&path), None, 1, why);
+    Vec::new()
 }

@@ -78,6 +78,9 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// Folders that only OxMQ makes.
+const OWN_FOLDERS: &[&str] = &["commitlog.cut", "index.damaged", "quarantine", "rebuilding"];
+
 /// Checks a folder. Opens nothing for writing and makes nothing.
 pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, CheckError> {
     let root = &options.root;
@@ -106,6 +109,11 @@ pub fn check(options: &Options, mut progress: Progress<'_>) -> Result<Report, Ch
                 report.add(Kind::Unreadable, name, None, 1, "is no regular file".to_owned());
             }
             _ => {}
+        }
+    }
+    for name in OWN_FOLDERS {
+        if std::fs::metadata(root.join(name)).is_ok_and(|data| !data.is_dir()) {
+            report.add(Kind::Unreadable, *name, None, 1, "is no folder".to_owned());
         }
     }
     report.log.folders = dirs.iter().map(|d| shown(d)).collect();
@@ -280,7 +288,12 @@ fn foreign(root: &Path, commitlog: &[PathBuf], report: &mut Report) {
     for topic in oxmq_base::disk::sub_dirs(&root.join("rebuilding")).unwrap_or_default() {
         for mark in std::fs::read_dir(root.join("rebuilding").join(&topic)).into_iter().flatten().flatten() {
             let name = format!("{topic}/{}", mark.file_name().to_string_lossy());
-            report.add(Kind::QueueRebuilding, name, None, 1, "marked in rebuilding/".to_owned());
+            match oxmq_base::disk::read_file(&mark.path()) {
+                Ok(_) => {
+                    report.add(Kind::QueueRebuilding, name, None, 1, "marked in rebuilding/".to_owned());
+                }
+                Err(e) => report.add(Kind::Unreadable, format!("rebuilding/{name}"), None, 1, e.to_string()),
+            }
         }
     }
     let Ok(entries) = std::fs::read_dir(root) else { return };

@@ -47,7 +47,7 @@ pub use error::{AppendError, FlushError, OpenError, RecoverError};
 pub use index::{IndexFound, IndexQuery};
 pub use options::{FlushMode, IndexOptions, PullPolicy, StoreOptions, memory_bytes};
 pub use queue::Queue;
-pub use recover::{Hole, Recovered, Unrecovered, open};
+pub use recover::{Hole, Recovered, Unrecovered, open, parse_holes};
 pub use retention::{Cleaned, DiskFigures, Level, Moment, Plan, Removed, Rules, plan};
 pub use space::{Space, SpaceOf};
 pub use store::Store;

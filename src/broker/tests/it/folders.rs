@@ -253,6 +253,9 @@ async fn damaged_configuration_refuses_the_start() {
         "consumerOffset.json",
         "delayOffset.json",
         "topicQueueMapping.json",
+        "consumerFilter.json",
+        "transactionMetrics",
+        "timermetrics",
     ] {
         let path = config.join(name);
         let (file, bak) = (fs::read(&path).ok(), config.join(format!("{name}.bak")));

@@ -58,7 +58,7 @@ impl Opening {
                 let entry = entry?;
                 let id = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok());
                 if let Some(id) = id {
-                    let text = read_file(&entry.path()).unwrap_or_default();
+                    let text = read_file(&entry.path())?;
                     let text = String::from_utf8_lossy(&text);
                     damaged.insert((topic.clone(), id), text.trim().parse().unwrap_or(0));
                 }
@@ -205,8 +205,9 @@ impl Core {
             let key = (queue.topic().to_owned(), queue.queue_id());
             let noted = self.opening.damaged.lock().get(&key).copied();
             next.push(match noted {
-                Some(next) => next,
-                None => {
+                Some(next) if next > 0 => next,
+                // A mark that is damaged says nothing of the end.
+                _ => {
                     let next = queue.salvage_end(&self.files, self.opening.cut, self);
                     self.opening.mark(&*self.files.disk, key, next)?;
                     next

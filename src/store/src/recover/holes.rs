@@ -2,7 +2,8 @@
 //!
 //! A torn tail is cut; damage below the durable position is not: what lies behind it was acknowledged. Its bytes are
 //! copied to `quarantine/<first position, 20 digits>`, a file as long as the hole; `quarantine/holes.json` says which
-//! there are; readers pass over them, and offsets never go down.
+//! there are, with a CRC-32 of its list (a wrong position would take good records from readers); readers pass over them,
+//! and offsets never go down.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,14 +79,15 @@ impl Holes {
         let dir = dir_of(root);
         let path = dir.join("holes.json");
         let listed = match read_file(&path) {
-            Ok(bytes) => parse(&bytes),
+            Ok(bytes) => parse_holes(&bytes),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e),
         };
-        if let Some(listed) = listed {
-            return Ok(listed);
-        }
         let mut holes = Self::default();
+        if let Some(listed) = listed {
+            listed.into_iter().for_each(|hole| holes.add(hole));
+            return Ok(holes);
+        }
         let entries = match std::fs::read_dir(&dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(holes),
             other => other?,
@@ -106,12 +108,8 @@ impl Holes {
 
     /// Replaces `quarantine/holes.json`, durably.
     pub(crate) fn save(&self, disk: &dyn Disk, root: &Path) -> io::Result<()> {
-        let list: Vec<_> = self
-            .0
-            .iter()
-            .map(|h| format!("{{\"from\":{},\"to\":{},\"foundMs\":{}}}", h.from, h.to, h.found_ms))
-            .collect();
-        let text = format!("{{\"holes\":[{}]}}\n", list.join(","));
+        let list = list_of(&self.0);
+        let text = format!("{{\"holes\":{list},\"crc\":{}}}\n", crc32fast::hash(list.as_bytes()));
         let dir = dir_of(root);
         let (new, path) = (dir.join("holes.json.new"), dir.join("holes.json"));
         disk.create_dir_all(&dir)?;
@@ -126,23 +124,30 @@ fn dir_of(root: &Path) -> PathBuf {
     root.join("quarantine")
 }
 
-fn parse(bytes: &[u8]) -> Option<Holes> {
+fn list_of(holes: &[Hole]) -> String {
+    let one = |h: &Hole| format!("{{\"from\":{},\"to\":{},\"foundMs\":{}}}", h.from, h.to, h.found_ms);
+    format!("[{}]", holes.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+/// What a `quarantine/holes.json` lists; `None` when it is damaged. One without a checksum was written before there was one.
+pub fn parse_holes(bytes: &[u8]) -> Option<Vec<Hole>> {
     let value = json::parse(bytes).ok()?;
     let Value::Array(list) = value.get("holes")? else { return None };
-    let field = |hole: &Value, name: &str| match hole.get(name) {
+    let int = |value: Option<&Value>| match value {
         Some(Value::Int(n)) => Some(*n),
         _ => None,
     };
-    let mut holes = Holes::default();
+    let mut holes = Vec::with_capacity(list.len());
     for hole in list {
-        let position = |name| field(hole, name).and_then(|n| u64::try_from(n).ok());
+        let position = |name| int(hole.get(name)).and_then(|n| u64::try_from(n).ok());
         let (from, to) = (position("from")?, position("to")?);
         if from >= to {
             return None;
         }
-        holes.add(Hole { from, to, found_ms: field(hole, "foundMs").unwrap_or(0) });
+        holes.push(Hole { from, to, found_ms: int(hole.get("foundMs")).unwrap_or(0) });
     }
-    Some(holes)
+    let sum = || i64::from(crc32fast::hash(list_of(&holes).as_bytes()));
+    value.get("crc").is_none_or(|crc| int(Some(crc)) == Some(sum())).then_some(holes)
 }
 
 /// Copies a hole's bytes aside, durably, into a file as long as the hole. On a full disk they stay where they are, in the
@@ -210,7 +215,13 @@ mod tests {
         holes.save(&crate::io::RealDisk, dir.path()).unwrap();
         assert_eq!(Holes::load(dir.path()).unwrap().all(), holes.all());
         std::fs::write(dir.path().join("quarantine/00000000000000000007"), b"ab").unwrap();
-        for bad in ["", "{", "{\"holes\":[{\"from\":9,\"to\":9}]}", "{\"holes\":[{\"from\":-1,\"to\":9}]}"] {
+        for bad in [
+            "",
+            "{",
+            "{\"holes\":[{\"from\":9,\"to\":9}]}",
+            "{\"holes\":[{\"from\":-1,\"to\":9}]}",
+            "{\"holes\":[{\"from\":6,\"to\":9}],\"crc\":1}",
+        ] {
             std::fs::write(dir.path().join("quarantine/holes.json"), bad).unwrap();
             assert_eq!(Holes::load(dir.path()).unwrap().all(), [hole(7, 9)]);
         }

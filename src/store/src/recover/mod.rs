@@ -45,8 +45,8 @@ use crate::queue::{load, table::QueueTable};
 use crate::space::Headroom;
 use crate::store::Store;
 use find::{Scan, Trust};
-pub use holes::Hole;
 use holes::Holes;
+pub use holes::{Hole, parse_holes};
 use progress::Progress;
 
 /// Opens the folder: takes its lock, checks the log files' lengths. Reads no record yet.
