@@ -236,7 +236,7 @@ pub fn resume(call: &Call<'_>) -> Answer {
     if half::place(&record).is_none() {
         return Err(refused());
     }
-    let props = half::renewed(&record, Renewal::Checked(0));
+    let props = half::renewed(&record, Renewal::Checked(0, None));
     let draft = half::again(&record, topic::TRANS_HALF, &props);
     let queue = broker.store.queue(topic::TRANS_HALF, half::QUEUE);
     let appended = broker.store.append(&queue, &draft).map_err(|error| {

@@ -197,7 +197,8 @@ impl Check {
         let rules = rules(broker);
         let end = halves.max_offset();
         scan.skip_to(broker.store.min_offset(&halves));
-        let known = ops.is_none_or(|ops| read_ops(broker, scan, &ops, &goes_on));
+        let known = learn(broker, scan, &halves, &goes_on)
+            && ops.is_none_or(|ops| read_ops(broker, scan, &ops, &goes_on));
         if !known {
             // Any of them may end the next half.
             scan.next_open(end);
@@ -258,6 +259,27 @@ fn read(broker: &Broker, queue: &Queue, offset: i64) -> Option<Bytes> {
     broker.store.read(phy, size)
 }
 
+/// Finds out which halves had been stored again before a start. False when there are more.
+fn learn(broker: &Broker, scan: &mut Scan, halves: &Queue, goes_on: &dyn Fn() -> bool) -> bool {
+    while goes_on() {
+        let Some(offset) = scan.to_learn(halves.max_offset()) else { return true };
+        let bytes = read(broker, halves, offset);
+        let Some(Ok(record)) = bytes.as_deref().map(RecordView::parse) else { continue };
+        let [prepared, key] =
+            properties::get_many(record.properties(), [names::TRAN_PREPARED_QUEUE_OFFSET, names::UNIQ_KEY]);
+        let Some(first) = prepared.and_then(|p| std::str::from_utf8(p).ok()?.parse().ok()) else { continue };
+        // Whoever sends may say what it likes; a half that is there has to be of the same message.
+        let before = read(broker, halves, scan.newest_of(first).unwrap_or(first));
+        let other = before.as_deref().and_then(|bytes| RecordView::parse(bytes).ok()).is_some_and(|before| {
+            key.is_none() || properties::get(before.properties(), names::UNIQ_KEY) != key
+        });
+        if !other {
+            scan.learn(offset, first);
+        }
+    }
+    false
+}
+
 /// Takes over the op records up to the end. False when there are more.
 fn read_ops(broker: &Broker, scan: &mut Scan, ops: &Queue, goes_on: &dyn Fn() -> bool) -> bool {
     scan.begin();
@@ -277,7 +299,6 @@ fn read_ops(broker: &Broker, scan: &mut Scan, ops: &Queue, goes_on: &dyn Fn() ->
             }
         }
     }
-    scan.ops_read();
     true
 }
 
@@ -320,7 +341,6 @@ impl Walk<'_> {
             immunity: text(names::CHECK_IMMUNITY_TIME_IN_SECONDS),
             prepared: text(names::TRAN_PREPARED_QUEUE_OFFSET),
         };
-        let prepared = half.prepared.and_then(|p| p.parse::<i64>().ok());
         match decide(&half, &self.rules, self.broker.clock.wall_ms()) {
             Verdict::TooYoung => return Ok(false),
             Verdict::GivenUp => {
@@ -328,10 +348,6 @@ impl Walk<'_> {
                     self.tally.given_up += 1;
                 }
                 scan.pass();
-            }
-            // Ended under the offset that its producer knows, before this broker was started.
-            Verdict::Immune(_) | Verdict::Check(_) if prepared.is_some_and(|p| scan.was_ended(p)) => {
-                scan.pass()
             }
             Verdict::Immune(_) => {
                 match self.try_again(offset, self.renew(&record, Renewal::Immune(offset)))? {
@@ -343,7 +359,7 @@ impl Walk<'_> {
                 }
             }
             Verdict::Check(times) => {
-                match self.try_again(offset, self.renew(&record, Renewal::Checked(times)))? {
+                match self.try_again(offset, self.renew(&record, Renewal::Checked(times, Some(offset))))? {
                     Some((new, props)) => {
                         self.tally.asked += 1;
                         scan.renewed(new.queue_offset);
@@ -425,12 +441,8 @@ impl Walk<'_> {
 
 /// The question about a half that was stored again as `new`; `None` where nobody could be asked. The body is the record
 /// that it was, with its own topic and queue and the new offsets.
-fn question(
-    broker: &Broker,
-    record: &RecordView<'_>,
-    new: &Appended,
-    mut props: Vec<u8>,
-) -> Option<Question> {
+fn question(broker: &Broker, record: &RecordView<'_>, new: &Appended, props: Vec<u8>) -> Option<Question> {
+    let mut props = half::shown(&props).into_owned();
     let group = properties::get_str(&props, names::PGROUP)?.to_owned();
     let key = properties::get_str(&props, names::UNIQ_KEY).map(str::to_owned);
     let (name, queue_id) = half::place(record)?;

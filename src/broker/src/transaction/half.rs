@@ -4,6 +4,8 @@
 //! A half is an ordinary record of RMQ_SYS_TRANS_HALF_TOPIC, queue 0: its transaction bits are cleared, its own topic and
 //! queue are properties. Its offset in that queue is its name from then on.
 
+use std::borrow::Cow;
+
 use oxmq_protocol::message::{RecordView, names, properties, sysflag, topic};
 use oxmq_store::{Draft, TagsCode};
 
@@ -35,16 +37,30 @@ pub fn place<'r>(record: &RecordView<'r>) -> Option<(&'r str, i32)> {
 pub fn committed(half: &RecordView<'_>) -> Vec<u8> {
     let mut props = Vec::with_capacity(half.properties().len());
     let gone = [names::REAL_TOPIC, names::REAL_QID, names::INNER_MULTI_QUEUE_OFFSET];
-    properties::copy_without(&mut props, half.properties(), &gone);
+    properties::copy_without(&mut props, &shown(half.properties()), &gone);
     props
+}
+
+/// A half's properties as clients see them: Apache's broker notes the first offset of those alone that are immune.
+pub fn shown(props: &[u8]) -> Cow<'_, [u8]> {
+    let [noted, immune] = properties::get_many(
+        props,
+        [names::TRAN_PREPARED_QUEUE_OFFSET, names::CHECK_IMMUNITY_TIME_IN_SECONDS],
+    );
+    if noted.is_none() || immune.is_some() {
+        return Cow::Borrowed(props);
+    }
+    let mut out = Vec::with_capacity(props.len());
+    properties::copy_without(&mut out, props, &[names::TRAN_PREPARED_QUEUE_OFFSET]);
+    Cow::Owned(out)
 }
 
 /// What is new about a half that is stored again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// It is being checked, for so many times now.
-    Checked(i32),
-    /// It asked not to be checked yet; this is the offset that its producer knows it by.
+    /// It is being checked, for so many times now; this is the offset that its producer knows it by.
+    Checked(i32, Option<i64>),
+    /// It asked not to be checked yet; its offset likewise.
     Immune(i64),
     /// Nothing: there is no room for more properties.
     Bare,
@@ -54,22 +70,24 @@ pub enum Renewal {
 pub fn renewed(half: &RecordView<'_>, renewal: Renewal) -> Vec<u8> {
     let mut props = half.properties().to_vec();
     match renewal {
-        Renewal::Checked(times) => {
+        Renewal::Checked(times, offset) => {
+            offset.into_iter().for_each(|offset| note_offset(&mut props, offset));
             properties::set(&mut props, names::TRANSACTION_CHECK_TIMES, times.to_string().as_bytes());
         }
         Renewal::Immune(offset) => {
-            if properties::get(&props, names::TRAN_PREPARED_QUEUE_OFFSET).is_none() {
-                properties::append(
-                    &mut props,
-                    names::TRAN_PREPARED_QUEUE_OFFSET,
-                    offset.to_string().as_bytes(),
-                );
-            }
+            note_offset(&mut props, offset);
             properties::set(&mut props, names::WAIT, b"false");
         }
         Renewal::Bare => {}
     }
     props
+}
+
+/// Notes the offset that a half has before it is stored again for the first time: its end may name that one after a restart too.
+fn note_offset(props: &mut Vec<u8>, offset: i64) {
+    if properties::get(props, names::TRAN_PREPARED_QUEUE_OFFSET).is_none() {
+        properties::append(props, names::TRAN_PREPARED_QUEUE_OFFSET, offset.to_string().as_bytes());
+    }
 }
 
 /// A half's record stored again: in another topic, or with other properties. Unlike Apache's broker it keeps the

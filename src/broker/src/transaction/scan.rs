@@ -9,7 +9,7 @@
 //! op queue     ....|o o o o o|             | first op that names a half which is not passed yet
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Halves ahead of the walk whose end is remembered, one bit each.
 const WINDOW: i64 = 8 << 20;
@@ -75,10 +75,8 @@ pub struct Scan {
     newest: HashMap<i64, i64>,
     /// The same the other way round.
     earlier: BTreeMap<i64, Vec<i64>>,
-    /// Ends of halves that were passed before the scan knew of them: some were stored again, and say so.
-    strangers: HashSet<i64>,
-    /// What is read now was written before this scan.
-    catching_up: bool,
+    /// The half of before a start that is to be asked next whether it had been stored before, and their end once it is known.
+    learns: (i64, Option<i64>),
 }
 
 impl Scan {
@@ -92,8 +90,7 @@ impl Scan {
             again: None,
             newest: HashMap::new(),
             earlier: BTreeMap::new(),
-            strangers: HashSet::new(),
-            catching_up: true,
+            learns: (half, None),
         }
     }
 
@@ -134,20 +131,31 @@ impl Scan {
     }
 
     /// The newest offset of a half; `None` for one that is passed for good.
-    fn newest_of(&mut self, half: i64) -> Option<i64> {
-        if half >= self.next {
-            return Some(half);
-        }
-        let newest = self.newest.get(&half).copied();
-        if newest.is_none() && self.catching_up && self.strangers.len() < RENEWED_MAX {
-            self.strangers.insert(half);
-        }
-        newest
+    pub fn newest_of(&self, half: i64) -> Option<i64> {
+        self.newest.get(&half).copied().or((half >= self.next).then_some(half))
     }
 
-    /// All op records have been read.
-    pub fn ops_read(&mut self) {
-        self.catching_up = false;
+    /// The next half that was there at the start, where `end` was the end then; before op records are read.
+    pub fn to_learn(&mut self, end: i64) -> Option<i64> {
+        let end = *self.learns.1.get_or_insert(end);
+        let offset = self.learns.0.max(self.next);
+        self.learns.0 = offset + 1;
+        (offset < end).then_some(offset)
+    }
+
+    /// A half says that it is the one that was at `first`, stored again: it takes the place of that one, and of what was
+    /// stored of it between.
+    pub fn learn(&mut self, half: i64, first: i64) {
+        if first < 0 || first >= half || self.newest.len() + 1 >= RENEWED_MAX {
+            return;
+        }
+        let mut earlier = vec![first];
+        if let Some(before) = self.newest.get(&first) {
+            earlier = self.earlier.remove(before).unwrap_or_default();
+            earlier.push(*before);
+        }
+        self.newest.extend(earlier.iter().map(|offset| (*offset, half)));
+        self.earlier.insert(half, earlier);
     }
 
     /// Op records before `min` are gone.
@@ -158,7 +166,8 @@ impl Scan {
     /// The next half that is not ended, before `end`.
     pub fn next_open(&mut self, end: i64) -> Option<i64> {
         while self.next < end {
-            if !self.ended.has(self.next) {
+            // After a start both may be ahead.
+            if !self.ended.has(self.next) && !self.newest.contains_key(&self.next) {
                 return Some(self.next);
             }
             self.pass();
@@ -203,11 +212,6 @@ impl Scan {
             self.earlier.insert(to, earlier);
         }
         self.step();
-    }
-
-    /// Whether a half was ended under the offset that it had before it was stored again, as its record says.
-    pub fn was_ended(&mut self, prepared: i64) -> bool {
-        self.strangers.remove(&prepared)
     }
 
     /// What is dealt with: the half to begin with after a restart, and the op record.

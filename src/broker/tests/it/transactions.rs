@@ -378,6 +378,7 @@ async fn producers_are_asked_until_they_know() {
     assert_eq!(ended.code, Code::SUCCESS, "{}", ended.remark);
     let seen = all(&broker, "TA", 1).await;
     assert_eq!((seen.len(), seen[0].prop("TRANSACTION_CHECK_TIMES")), (1, Some("2")));
+    assert_eq!(seen[0].prop("TRAN_PREPARED_QUEUE_OFFSET"), None, "as with Apache's broker");
     until("progress", async || {
         let ends = [topic::TRANS_HALF, topic::TRANS_OP_HALF]
             .map(|t| broker.running.broker().store.find_queue(t, 0).map(|q| q.max_offset()));

@@ -26,10 +26,6 @@ pub(super) struct Half {
     state: State,
     /// When it was sent, asked for or ended last.
     touched_ms: u64,
-    /// It was ended by its first offset when it may have been stored again. A broker that is started again knows only the newest.
-    ended_late: bool,
-    /// The broker was started again when it was open, and old enough to have been stored again.
-    restarted: bool,
     /// The broker may have forgotten an end or a question.
     forgotten: bool,
 }
@@ -63,8 +59,6 @@ impl World {
             asked: 0,
             state: State::Open,
             touched_ms: sent_ms,
-            ended_late: false,
-            restarted: false,
             forgotten: false,
         };
         self.halves.insert(id, half);
@@ -97,7 +91,7 @@ impl World {
         commit: Option<bool>,
         asked: bool,
     ) -> Result<(), Broken> {
-        let (now, clock_sets) = ((self.now(), self.time.mono_ms()), self.clock_sets);
+        let now = (self.now(), self.time.mono_ms());
         let lost = commit == Some(true) && self.is(Mutant::LoseCommit);
         let key = format!("U{id}");
         let fields = [
@@ -124,9 +118,6 @@ impl World {
             self.report.ended += 1;
             half.state = State::Ended(commit);
             half.touched_ms = now.1;
-            half.forgotten |= half.restarted && !asked;
-            half.ended_late =
-                !asked && (now.1 - half.sent_ms >= CHECK_AFTER_MS || half.clock_sets != clock_sets);
             if commit {
                 self.model.owe(half.copy, [half.place], (now.0, now.0), Way::Straight);
             }
@@ -199,12 +190,10 @@ impl World {
 
     /// The broker starts again.
     pub(super) fn halves_restarted(&mut self, kill: bool) {
-        let (now, clock_sets) = (self.time.mono_ms(), self.clock_sets);
+        let now = self.time.mono_ms();
         for half in self.halves.values_mut() {
-            let old = now - half.sent_ms >= CHECK_AFTER_MS || half.clock_sets != clock_sets;
-            half.restarted |= half.state == State::Open && old;
             let fresh = half.state == State::Open || now - half.touched_ms <= HALF_LATE_MS;
-            half.forgotten |= half.ended_late || (kill && fresh);
+            half.forgotten |= kill && fresh;
         }
     }
 

@@ -64,7 +64,6 @@ fn progress_stays_behind_what_is_open() {
     scan.take_op(0, [0, 1, 3].into_iter());
     scan.take_op(1, [5].into_iter());
     scan.take_op(2, std::iter::empty());
-    scan.ops_read();
     assert_eq!(open(&mut scan, 6), Some(2));
     assert_eq!(scan.progress(), (2, 0));
     scan.pass();
@@ -77,17 +76,24 @@ fn progress_stays_behind_what_is_open() {
     assert_eq!((open(&mut scan, 7), scan.progress()), (None, (7, 4)));
 }
 
-/// What an op record says of a half that was stored again is found by the half's own word after a restart.
+/// What an op record says of a half that was stored again is found by the half's own word after a restart; of two records of
+/// a half the newer one counts.
 #[test]
 fn earlier_ends_are_found_after_a_restart() {
     let mut scan = Scan::new(10, 3);
+    let learned: Vec<i64> = std::iter::from_fn(|| scan.to_learn(15)).collect();
+    assert_eq!((learned, scan.to_learn(99)), (vec![10, 11, 12, 13, 14], None));
+    for (half, first) in [(10, 4), (11, 4), (13, 12), (14, -1)] {
+        scan.learn(half, first);
+    }
     scan.begin();
-    scan.take_op(3, [4, 11].into_iter());
-    scan.ops_read();
-    assert_eq!(open(&mut scan, 12), Some(10));
-    assert!(!scan.was_ended(5) && scan.was_ended(4));
+    scan.take_op(3, [4, 5].into_iter());
+    assert_eq!(open(&mut scan, 15), Some(13));
+    scan.take_op(4, [12].into_iter());
+    assert_eq!(open(&mut scan, 15), Some(14));
     scan.pass();
-    assert_eq!((open(&mut scan, 12), scan.progress()), (None, (12, 4)));
+    assert_eq!((open(&mut scan, 15), scan.progress()), (None, (15, 5)));
+    assert!(scan.newest.is_empty() && scan.earlier.is_empty());
 }
 
 /// Ends far ahead are read again when the walk has come nearer; memory follows the window alone.
@@ -98,7 +104,6 @@ fn ends_beyond_the_window_are_read_again() {
     scan.begin();
     scan.take_op(0, [0, far].into_iter());
     scan.take_op(1, [1].into_iter());
-    scan.ops_read();
     assert!(scan.ended.words.len() as i64 <= WINDOW / 64);
     assert_eq!((open(&mut scan, far + 1), scan.progress()), (Some(2), (2, 0)));
     scan.skip_to(200);
@@ -146,10 +151,8 @@ struct Model {
     ops: Vec<Vec<i64>>,
     /// Offsets of each transaction's records, oldest first.
     records: Vec<Vec<i64>>,
-    /// Ended by its newest record, or by an earlier one since the last restart.
+    /// Ended by its newest record, or by its first one.
     ended: BTreeSet<usize>,
-    /// From which of its offsets on the scan knows a transaction.
-    known_from: Vec<i64>,
     scan: Scan,
     saved: (i64, i64),
     passed: BTreeSet<usize>,
@@ -180,7 +183,6 @@ impl Model {
     /// A whole round: every open half before its begin is asked for once, no ended one is.
     fn round(&mut self) {
         assert!(self.read_ops(usize::MAX));
-        self.scan.ops_read();
         let end = self.halves.len() as i64;
         let mut asked = BTreeSet::new();
         while let Some(offset) = self.scan.next_open(end) {
@@ -205,14 +207,12 @@ proptest! {
     #[test]
     fn open_halves_are_asked_for_and_ended_ones_are_not(steps in steps()) {
         let mut model = Model {
-            halves: Vec::new(), ops: Vec::new(), records: Vec::new(), ended: BTreeSet::new(), known_from: Vec::new(),
-            scan: Scan::new(0, 0), saved: (0, 0), passed: BTreeSet::new(),
+            halves: Vec::new(), ops: Vec::new(), records: Vec::new(), ended: BTreeSet::new(), scan: Scan::new(0, 0), saved: (0, 0), passed: BTreeSet::new(),
         };
         for step in steps {
             match step {
                 Step::Arrive(n) => for _ in 0..n {
                     model.records.push(Vec::new());
-                        model.known_from.push(0);
                     model.add(model.records.len() - 1);
                 },
                 Step::End(which) => {
@@ -226,9 +226,7 @@ proptest! {
                         let records = &model.records[transaction];
                         let known = if earlier { records[0] } else { records[records.len() - 1] };
                         op.push(known);
-                        if known >= model.known_from[transaction] {
-                            model.ended.insert(transaction);
-                        }
+                        model.ended.insert(transaction);
                     }
                     model.ops.push(op);
                 }
@@ -246,17 +244,14 @@ proptest! {
                 }
                 Step::Restart => {
                     model.scan = Scan::new(model.saved.0, model.saved.1);
-                    // What it knew of earlier offsets is gone: such an end leaves its transaction open.
-                    let lost: Vec<usize> = model.ended.iter().copied().filter(|t| {
-                        let newest = *model.records[*t].last().unwrap();
-                        newest >= model.saved.0 && !model.ops.iter().flatten().any(|half| *half == newest)
-                    }).collect();
-                    for transaction in lost {
-                        model.ended.remove(&transaction);
+                    for half in model.saved.0..model.halves.len() as i64 {
+                        let first = model.records[model.halves[half as usize]][0];
+                        if first != half {
+                            model.scan.learn(half, first);
+                        }
                     }
                     for transaction in 0..model.records.len() {
                         let newest = *model.records[transaction].last().unwrap();
-                        model.known_from[transaction] = newest;
                         if newest < model.saved.0 {
                             prop_assert!(model.ended.contains(&transaction), "{} is passed and open", transaction);
                         }
