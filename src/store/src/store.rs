@@ -481,11 +481,9 @@ impl Store {
             // Not clean: `abort` stays, and the next start looks closer.
             let abort = core.options.file("abort");
             if result.is_ok() && index.is_ok() && swept.is_ok() {
-                if let Err(error) = core.note_ends() {
-                    tracing::warn!(%error, "note which queues end where a file does");
-                }
-                if let Err(error) = core.options.disk.remove_file(&abort) {
-                    tracing::warn!(file = %abort.display(), %error, "remove");
+                let done = core.note_ends().and_then(|()| core.options.disk.remove_file(&abort));
+                if let Err(error) = done {
+                    tracing::warn!(file = %abort.display(), %error, "the stop is not a clean one");
                 }
             }
             drop(lock);
@@ -536,6 +534,7 @@ impl Core {
             queue.wait_for_io();
             self.files.forget(queue);
         }
+        self.opening.forget_end(topic, None);
         self.forget_damaged(topic)?;
         let storable = Queue::storable_name(topic);
         for root in [&self.files.root, &self.files.batch_root].into_iter().filter(|_| storable) {

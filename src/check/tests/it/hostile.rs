@@ -377,3 +377,27 @@ fn what_should_be_folders() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A folder of queues that is gone after a clean stop: at the first touch all is there again, and a check agrees.
+#[test]
+fn folders_of_queues() {
+    for gone in ["A/0", "A", "SCHEDULE_TOPIC_XXXX"] {
+        let dir = quick_dir();
+        copy(origin(Stop::Clean), dir.path());
+        std::fs::remove_dir_all(dir.path().join("consumequeue").join(gone)).unwrap();
+        let before = report(dir.path());
+        assert_ne!(before.exit, 0, "{gone}");
+        let must_read = counted(dir.path(), &before);
+        let store = start(dir.path()).unwrap();
+        for (topic, queue, _) in must_read.keys() {
+            store.queue(topic, *queue);
+        }
+        let readable = messages(&store);
+        let lost: Vec<_> = must_read.iter().filter(|(k, v)| readable.get(k) != Some(v)).collect();
+        assert!(lost.is_empty(), "{gone}: {lost:?}");
+        store.shutdown().unwrap();
+        drop(store);
+        let after = report(dir.path());
+        assert_eq!(after.exit, 0, "{gone}: {:?}", brief(&after));
+    }
+}

@@ -1,47 +1,100 @@
-//! `queue-ends` in the store's folder: the queues that ended exactly where a file does when the store was stopped. Such
-//! an end looks the same when somebody has removed the file behind it; of those that are not listed the log is asked,
-//! once.
+//! `queue-ends` in the store's folder: where each queue ended when the store was stopped. A queue whose folder is gone, or
+//! that ends elsewhere, was changed since, and is made again from the log at its first touch.
 //!
 //! ```text
 //! <the log's end>\n
-//! <topic> <queue> <unit that is next>\n   for each
+//! <topic> <queue> <unit that is next>\n   for each; -1 where the queue is there and nobody has opened it
 //! <CRC-32 of the above, 8 hex digits>\n
 //! ```
 //!
-//! It counts only for the log that ends as it says, after a clean stop; without it, starts are slower, not wrong.
+//! It counts only for the log that ends as it says, after a clean stop. A queue that is not listed may be there, and its log
+//! is asked where files alone do not tell.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
 use crate::io::Disk;
 
-pub(crate) type Ends = HashMap<(String, i32), i64>;
+/// The unit that is next, by topic and queue.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ends(BTreeMap<String, BTreeMap<i32, i64>>);
+
+/// Of a queue that is there: where it ends was not looked at.
+pub(crate) const UNKNOWN: i64 = -1;
 
 const NAME: &str = "queue-ends";
 
+impl Ends {
+    pub(crate) fn get(&self, topic: &str, id: i32) -> Option<i64> {
+        self.0.get(topic)?.get(&id).copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The topic's queues that are there.
+    pub(crate) fn ids_of(&self, topic: &str) -> Vec<i32> {
+        let queues = self.0.get(topic).into_iter().flatten();
+        queues.filter(|(_, next)| **next != 0).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn set(&mut self, topic: &str, id: i32, next: i64) {
+        match self.0.get_mut(topic) {
+            Some(queues) => drop(queues.insert(id, next)),
+            None => drop(self.0.insert(topic.to_owned(), [(id, next)].into())),
+        }
+    }
+
+    /// One queue, or all of the topic.
+    pub(crate) fn remove(&mut self, topic: &str, id: Option<i32>) {
+        let left = match (self.0.get_mut(topic), id) {
+            (Some(queues), Some(id)) => {
+                queues.remove(&id);
+                !queues.is_empty()
+            }
+            _ => false,
+        };
+        if !left {
+            self.0.remove(topic);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, i32, i64)> {
+        self.0.iter().flat_map(|(topic, queues)| queues.iter().map(|(id, next)| (topic.as_str(), *id, *next)))
+    }
+}
+
 /// What the folder says for a log that ends at `log_end`.
-pub(crate) fn load(root: &Path, log_end: u64) -> Ends {
-    crate::io::read_file(&root.join(NAME)).ok().and_then(|bytes| parse(&bytes, log_end)).unwrap_or_default()
+pub(crate) fn load(root: &Path, log_end: u64) -> Option<Ends> {
+    crate::io::read_file(&root.join(NAME)).ok().and_then(|bytes| parse(&bytes, log_end))
 }
 
 /// Replaces the file; removes it where there is nothing to say.
 pub(crate) fn save(disk: &dyn Disk, root: &Path, log_end: u64, ends: &Ends) -> io::Result<()> {
-    let path = root.join(NAME);
     if ends.is_empty() {
-        return match path.exists() {
-            true => disk.remove_file(&path),
-            false => Ok(()),
-        };
+        return remove(disk, root);
     }
-    disk.write(&path, encode(log_end, ends).as_bytes())
+    disk.write(&root.join(NAME), encode(log_end, ends).as_bytes())
+}
+
+/// Nothing is known.
+pub(crate) fn remove(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    let path = root.join(NAME);
+    match disk.remove_file(&path) {
+        // A folder is no note either.
+        Err(e) if e.kind() == io::ErrorKind::NotFound || path.is_dir() => Ok(()),
+        other => other,
+    }
 }
 
 fn encode(log_end: u64, ends: &Ends) -> String {
-    let mut lines: Vec<_> = ends.iter().map(|((topic, id), next)| format!("{topic} {id} {next}\n")).collect();
-    lines.sort_unstable();
-    let mut text = format!("{log_end}\n{}", lines.concat());
+    let mut text = format!("{log_end}\n");
+    for (topic, id, next) in ends.iter() {
+        let _ = writeln!(text, "{topic} {id} {next}");
+    }
     let crc = crc32fast::hash(text.as_bytes());
     let _ = writeln!(text, "{crc:08x}");
     text
@@ -56,13 +109,12 @@ fn parse(bytes: &[u8], log_end: u64) -> Option<Ends> {
     if lines.next()?.parse() != Ok(log_end) {
         return None;
     }
-    lines
-        .map(|line| {
-            let mut words = line.split(' ');
-            let (topic, id, next) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-            Some(((topic.to_owned(), id), next))
-        })
-        .collect()
+    let mut ends = Ends::default();
+    for line in lines {
+        let mut words = line.split(' ');
+        ends.set(words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    }
+    Some(ends)
 }
 
 #[cfg(test)]
@@ -71,7 +123,15 @@ mod tests {
 
     #[test]
     fn round_trips_and_takes_nothing_damaged_or_of_another_log() {
-        let ends: Ends = [(("A".to_owned(), 0), 16), (("%RETRY%g".to_owned(), 3), 32)].into();
+        let mut ends = Ends::default();
+        for (topic, id, next) in [("A", 0, 16), ("%RETRY%g", 3, UNKNOWN), ("%RETRY%g", 4, 0), ("B", 1, 1)] {
+            ends.set(topic, id, next);
+        }
+        assert_eq!(ends.ids_of("%RETRY%g"), [3]);
+        ends.remove("B", Some(1));
+        ends.remove("A", Some(1));
+        ends.remove("C", None);
+        assert_eq!((ends.get("A", 0), ends.get("B", 1)), (Some(16), None));
         let text = encode(7, &ends).into_bytes();
         assert_eq!(parse(&text, 7), Some(ends));
         assert_eq!(parse(&text, 8), None);

@@ -21,7 +21,7 @@ use crate::format::unit::Unit;
 use crate::io::{Disk, read_file, sub_dirs};
 use crate::persist::write_synced;
 use crate::queue::Queue;
-use crate::queue::ends::{self, Ends};
+use crate::queue::ends::{self, Ends, UNKNOWN};
 use crate::queue::load::{AskLog, any_file};
 
 /// Fillers more than this in front of a queue's next message are not written for one that was made again.
@@ -36,8 +36,12 @@ pub(crate) struct Opening {
     pub(crate) dispatched: AtomicU64,
     /// The last stop was a clean one of ours: queues are as they were left.
     as_left: bool,
-    /// Queues that ended then where a file does, by their next unit. Those that nobody has touched still do.
-    ends: Ends,
+    /// Where queues ended then, or were found by a sweep. Those that nobody has touched still do.
+    ends: Mutex<Ends>,
+    /// All queues that are there are in `ends`, or open.
+    listed: AtomicBool,
+    /// All queues are being made again: what was noted is looked at when they are.
+    pub(crate) remaking: AtomicBool,
     /// There may be queues with units beyond the cut.
     sweeping: AtomicBool,
     /// Held during a sweep.
@@ -49,8 +53,14 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// `left_at` is the log's end where the last stop was a clean one of ours.
-    pub(crate) fn new(root: &Path, cut: u64, left_at: Option<u64>, sweeping: bool) -> io::Result<Self> {
+    /// `left_at` is the log's end where the last stop was a clean one of ours; `anew`: all queues will be made again.
+    pub(crate) fn new(
+        root: &Path,
+        cut: u64,
+        left_at: Option<u64>,
+        sweeping: bool,
+        anew: bool,
+    ) -> io::Result<Self> {
         let marks = root.join("rebuilding");
         let mut damaged = BTreeMap::new();
         for topic in sub_dirs(&marks)? {
@@ -64,10 +74,14 @@ impl Opening {
                 }
             }
         }
+        // Where a queue loses units that it had then, it has to end elsewhere.
+        let noted = left_at.filter(|end| anew || *end <= cut).and_then(|end| ends::load(root, end));
         Ok(Self {
             cut,
             as_left: left_at.is_some(),
-            ends: left_at.map(|end| ends::load(root, end)).unwrap_or_default(),
+            listed: (!anew && (noted.is_some() || sweeping)).into(),
+            ends: noted.unwrap_or_default().into(),
+            remaking: anew.into(),
             sweeping: sweeping.into(),
             damaged: damaged.into(),
             marks,
@@ -80,12 +94,30 @@ impl Opening {
         self.sweeping.load(Ordering::Acquire)
     }
 
-    /// The unit that was next in the queue at the last stop, where that is noted.
-    pub(crate) fn ended(&self, topic: &str, id: i32) -> Option<i64> {
-        match self.ends.is_empty() {
-            true => None,
-            false => self.ends.get(&(topic.to_owned(), id)).copied(),
+    /// The unit that was next in the queue at the last stop, where that is noted; [`UNKNOWN`].
+    pub(crate) fn noted(&self, topic: &str, id: i32) -> Option<i64> {
+        let all = self.remaking.load(Ordering::Acquire);
+        if all { None } else { self.ends.lock().get(topic, id) }
+    }
+
+    /// Whether the queue was there at the last stop, and had a unit.
+    fn was_there(&self, queue: &Queue) -> bool {
+        self.noted(queue.topic(), queue.queue_id()).is_some_and(|next| next != 0)
+    }
+
+    /// Whether the queue ends where the last stop left it.
+    fn agrees(&self, queue: &Queue) -> bool {
+        let (noted, next) = (self.noted(queue.topic(), queue.queue_id()), queue.next.load(Ordering::Acquire));
+        let other = self.as_left && noted.is_some_and(|noted| noted != UNKNOWN && noted != next);
+        if other {
+            tracing::error!(?queue, next, ?noted, "a consume queue does not end where the last stop left it");
         }
+        !other
+    }
+
+    /// Before the topic's queues, or one of them, are removed.
+    pub(crate) fn forget_end(&self, topic: &str, id: Option<i32>) {
+        self.ends.lock().remove(topic, id);
     }
 
     fn mark(&self, disk: &dyn Disk, key: (String, i32), next: i64) -> io::Result<()> {
@@ -180,15 +212,33 @@ impl Core {
             Err(e) if !is_absent(&e) => return Err(e),
             _ => {}
         }
-        Ok(self.is_marked(queue))
+        Ok(self.is_marked(queue) || self.opening.was_there(queue))
     }
 
     fn load_or_rebuild(&self, queue: &Arc<Queue>) -> io::Result<()> {
-        if !self.is_marked(queue) && queue.load(&self.files, self.opening.cut, self.opening.as_left, self)? {
+        let gone = |queue: &Queue| !self.files.dir(queue).exists();
+        let marked = self.is_marked(queue);
+        if gone(queue) && !marked {
+            tracing::error!(?queue, "the folder of a consume queue is gone");
+        } else if !marked
+            && queue.load(&self.files, self.opening.cut, self.opening.as_left, self)?
+            && self.opening.agrees(queue)
+        {
             queue.show_all();
             return Ok(());
         }
-        self.rebuild(std::slice::from_ref(queue))
+        // Those of the topic that are gone as well, in the same walk over the log.
+        let mut queues = vec![Arc::clone(queue)];
+        let ids = if gone(queue) { self.opening.ends.lock().ids_of(queue.topic()) } else { Vec::new() };
+        for id in ids.into_iter().filter(|id| *id != queue.queue_id()) {
+            let other = self.queues.make(queue.topic(), id);
+            if self.queues.find(queue.topic(), id).is_none() && gone(&other) {
+                queues.push(other);
+            }
+        }
+        self.rebuild(&queues).inspect_err(|_| queues.iter().for_each(|q| self.files.forget(q)))?;
+        queues[1..].iter().for_each(|q| self.queues.insert(q));
+        Ok(())
     }
 
     fn is_marked(&self, queue: &Queue) -> bool {
@@ -208,7 +258,8 @@ impl Core {
                 Some(next) if next > 0 => next,
                 // A mark that is damaged says nothing of the end.
                 _ => {
-                    let next = queue.salvage_end(&self.files, self.opening.cut, self);
+                    let noted = self.opening.noted(&key.0, key.1).unwrap_or(0);
+                    let next = queue.salvage_end(&self.files, self.opening.cut, self).max(noted);
                     self.opening.mark(&*self.files.disk, key, next)?;
                     next
                 }
@@ -232,18 +283,43 @@ impl Core {
     }
 
     fn finish_rebuild(&self, queue: &Arc<Queue>, next: i64) -> io::Result<()> {
-        if !queue.is_batch() && queue.next_offset() < next {
-            // Its last messages have expired or are damaged; their offsets are not given out again.
-            match queue.next_offset() {
-                0 => queue.begin_at(&self.files, next)?,
-                at if next - at <= FILL_MAX => queue.fill_to(&self.files, next)?,
-                _ => {}
-            }
-        }
+        self.go_on_at(queue, next)?;
         queue.write_out(&self.files)?;
         queue.sync(&self.files)?;
         self.opening.unmark(&*self.files.disk, queue.topic(), Some(queue.queue_id()))?;
         queue.show_all();
+        Ok(())
+    }
+
+    /// The queue's next message gets the offset `next` at least: its last ones have expired or are damaged, and their offsets
+    /// are not given out again.
+    fn go_on_at(&self, queue: &Queue, next: i64) -> io::Result<()> {
+        match queue.next_offset() {
+            at if queue.is_batch() || at >= next => Ok(()),
+            0 => queue.begin_at(&self.files, next),
+            at if next - at <= FILL_MAX => queue.fill_to(&self.files, next),
+            _ => Ok(()),
+        }
+    }
+
+    /// After all queues were made again: each goes on where it ended at the last stop, whatever the log has lost.
+    pub(crate) fn keep_noted(&self) -> io::Result<()> {
+        self.opening.remaking.store(false, Ordering::Release);
+        let noted: Vec<_> = {
+            let mut ends = self.opening.ends.lock();
+            std::mem::take(&mut *ends).iter().map(|(topic, id, next)| (topic.to_owned(), id, next)).collect()
+        };
+        for (topic, id, next) in noted.into_iter().filter(|(.., next)| *next > 0) {
+            let Some(queue) = self.open_queue(&topic, id, true)?.filter(|q| q.storable) else { continue };
+            let made = queue.next_offset();
+            if queue.is_batch() || made >= next {
+                continue;
+            }
+            tracing::error!(?queue, made, next, "the log lacks the last messages of a consume queue");
+            self.go_on_at(&queue, next)?;
+            queue.show_all();
+            Self::enlist(&self.dirty, &queue.dirty, &queue);
+        }
         Ok(())
     }
 
@@ -275,6 +351,10 @@ impl Core {
             for id in self.ids_of(root, topic)? {
                 self.open_queue(topic, id, false)?;
             }
+            let noted = self.opening.ends.lock().ids_of(topic);
+            for id in noted {
+                self.open_queue(topic, id, false)?;
+            }
         }
         Ok(self.queues.of_topic(topic))
     }
@@ -284,6 +364,9 @@ impl Core {
     pub(crate) fn declare_batch(&self, topic: &str, declare: impl FnOnce() -> bool) -> io::Result<bool> {
         let _one = self.queues.opening(topic);
         if Queue::storable_name(topic) && !self.queues.is_batch(topic) {
+            if !self.opening.ends.lock().ids_of(topic).is_empty() {
+                return Ok(false);
+            }
             for id in self.ids_of(&self.files.root, topic)? {
                 if any_file(&self.files.root.join(topic).join(id.to_string()), 0)? {
                     return Ok(false);
@@ -341,6 +424,14 @@ impl Core {
             Err(e) => Err(e),
         };
         self.files.forget(&queue);
+        if matches!(loaded, Ok(true)) && !self.opening.remaking.load(Ordering::Acquire) {
+            // For the next stop: the queue will not be looked at again. Where a file ends, the next may be gone.
+            let next = queue.next.load(Ordering::Acquire);
+            let noted = if next == self.files.base_of(&queue, next) { UNKNOWN } else { next };
+            if next > 0 {
+                self.opening.ends.lock().set(topic, id, noted);
+            }
+        }
         loaded
     }
 
@@ -360,22 +451,35 @@ impl Core {
         Ok(())
     }
 
-    /// At a clean stop, when all units are in files: notes which queues end where a file does.
+    /// At a clean stop, when all units are in files: notes where queues end. Of those that nobody has opened since the last one,
+    /// what was noted then.
     pub(crate) fn note_ends(&self) -> io::Result<()> {
-        let mut ends = self.opening.ends.clone();
-        for queue in self.queues.all() {
-            let key = (queue.topic().to_owned(), queue.queue_id());
-            let next = queue.next.load(Ordering::Acquire);
-            // Nearly all that have no unit have no folder either.
-            let at_edge = queue.storable
-                && next == self.files.base_of(&queue, next)
-                && (next > 0 || self.files.dir(&queue).exists());
-            match at_edge {
-                true => ends.insert(key, next),
-                false => ends.remove(&key),
-            };
-        }
-        ends::save(&*self.options.disk, &self.options.root, self.log.written(), &ends)
+        let root = &self.options.root;
+        let write = || {
+            let mut ends = self.opening.ends.lock();
+            if !self.opening.listed.load(Ordering::Acquire) {
+                // Once, after another broker's stop.
+                for (topic, id) in self.queue_names()? {
+                    if ends.get(&topic, id).is_none() {
+                        ends.set(&topic, id, UNKNOWN);
+                    }
+                }
+            }
+            for queue in self.queues.all().iter().filter(|q| q.storable) {
+                let next = queue.next.load(Ordering::Acquire);
+                // Nearly all that have no unit have no folder either.
+                match next > 0 || self.files.dir(queue).exists() {
+                    true => ends.set(queue.topic(), queue.queue_id(), next),
+                    false => ends.remove(queue.topic(), Some(queue.queue_id())),
+                }
+            }
+            ends::save(&*self.options.disk, root, self.log.written(), &ends)
+        };
+        // What was noted before would be believed.
+        write().or_else(|error| {
+            tracing::warn!(%error, "note where consume queues end");
+            ends::remove(&*self.options.disk, root)
+        })
     }
 
     /// How many queues there are, counted up to `max`.

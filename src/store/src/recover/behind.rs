@@ -12,6 +12,7 @@ use oxmq_protocol::message::{names, properties, sysflag, topic};
 use crate::core::Core;
 use crate::format::unit::Unit;
 use crate::queue::Queue;
+use crate::queue::ends::UNKNOWN;
 use crate::queue::load::AskLog;
 use crate::recover::dispatch::{RUN_BYTES, inner, plausible};
 use crate::recover::progress::Progress;
@@ -20,8 +21,8 @@ impl AskLog for Core {
     /// Whether a record of the queue lies behind the last unit's and was dispatched. Walks the log, unless the last stop has
     /// noted that there is none.
     fn lost(&self, queue: &Queue, end: i64) -> io::Result<bool> {
-        if self.opening.ended(queue.topic(), queue.queue_id()) == Some(end) {
-            return Ok(false);
+        if let Some(noted) = self.opening.noted(queue.topic(), queue.queue_id()).filter(|n| *n != UNKNOWN) {
+            return Ok(noted != end);
         }
         let (mut from, mut next) = (0, 0);
         let base = self.files.base_of(queue, end - 1);

@@ -215,8 +215,9 @@ impl Unrecovered {
         let lost =
             lost_queues(&queue_files, &trust, !batch_topics.is_empty()).map_err(recover_io("list", &dir))?;
         let plan = Plan::new(&trust, clean, lost, min_phy, found.log.end);
-        let opening = Opening::new(&options.root, plan.cut, as_left.then_some(found.log.end), plan.sweep)
-            .map_err(recover_io("read", options.file("rebuilding")))?;
+        let opening =
+            Opening::new(&options.root, plan.cut, as_left.then_some(found.log.end), plan.sweep, plan.anew)
+                .map_err(recover_io("read", options.file("rebuilding")))?;
 
         let open = |(base, path): &(u64, PathBuf)| {
             let published = (found.log.end - base).min(options.commitlog_file_bytes) as usize;
@@ -370,7 +371,11 @@ impl Core {
         if now {
             self.sweep(&|| false)?;
         }
-        self.dispatch_again(from, end, !self.opening.sweeping())
+        let made = self.dispatch_again(from, end, !self.opening.sweeping())?;
+        if plan.anew {
+            self.keep_noted()?;
+        }
+        Ok(made)
     }
 
     /// Opens all queues. Answers where the last record ends that one of them knows.

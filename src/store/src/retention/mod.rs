@@ -309,6 +309,7 @@ impl Core {
             queue.deleted.store(true, Ordering::Release);
         }
         self.queues.remove_one(queue);
+        self.opening.forget_end(queue.topic(), Some(queue.queue_id()));
         queue.wait_for_io();
         self.files.forget(queue);
         let dir = self.files.dir(queue);

@@ -1,4 +1,4 @@
-//! A queue's last file, removed or zeroed while the broker was stopped: no offset is given out again.
+//! A queue's files or folders, removed or damaged while the broker was stopped: no offset is given out again.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ fn file(root: &Path, base: usize) -> PathBuf {
 
 fn noted(root: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(root.join("queue-ends")).unwrap_or_default();
-    text.lines().filter(|l| l.contains(' ')).map(str::to_owned).collect()
+    text.lines().filter(|l| l.starts_with("T ")).map(str::to_owned).collect()
 }
 
 fn check(store: &Store, n: usize) {
@@ -153,7 +153,7 @@ fn a_queue_that_does_end_there_is_looked_for_once() {
     std::fs::write(kept.path().join("abort"), "1").unwrap();
     let store = start(small(kept.path()));
     check(&store, 32);
-    assert_eq!(noted(kept.path()), [""; 0]);
+    assert_eq!(noted(kept.path()), ["T 0 33"]);
 }
 
 /// Of files that were new when the power went any may be left: one that holds nothing says nothing of the offsets below.
@@ -205,5 +205,132 @@ fn a_file_without_bytes_brings_no_deleted_topic_back() {
             assert_eq!(store.queue("T", 0).max_offset(), 0);
         }
         store.shutdown().unwrap();
+    }
+}
+
+/// After a clean stop of ours, whatever was taken of `T/0`; the log has expired below its first file.
+#[test]
+fn a_folder_that_is_gone_is_made_again() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
+        ("the queue", |root| std::fs::remove_dir_all(root.join("consumequeue/T/0")).unwrap()),
+        ("the topic", |root| std::fs::remove_dir_all(root.join("consumequeue/T")).unwrap()),
+        ("all files", |root| {
+            std::fs::remove_dir_all(root.join("consumequeue/T/0")).unwrap();
+            std::fs::create_dir(root.join("consumequeue/T/0")).unwrap();
+        }),
+        ("the middle zeroed", |root| edit(&file(root, 16), |b| b[100..].fill(0))),
+        ("a file cut short", |root| edit(&file(root, 0), |b| b.truncate(100))),
+    ];
+    for (what, damage) in damages {
+        for after_a_touch in [true, false] {
+            println!("{what}, {after_a_touch}");
+            let dir = tempfile::tempdir().unwrap();
+            stopped(dir.path(), 40);
+            if !after_a_touch {
+                // A run in which nobody opens the queue knows of it all the same.
+                start(small(dir.path())).shutdown().unwrap();
+            }
+            damage(dir.path());
+            let store = start(small(dir.path()));
+            assert!(store.queue_at_once("T", 0).is_none(), "a send must not begin at 0");
+            let found = store.find_queue("T", 0).unwrap();
+            assert_eq!(found.max_offset(), 40);
+            assert!(store.queue_at_once("T", 1).is_some(), "one that never was is new");
+            check(&store, 40);
+            let store = start(small(dir.path()));
+            assert_eq!(read_all(&store, &store.queue("T", 0)).len(), 41);
+        }
+    }
+}
+
+/// All queues of a topic, in one walk over the log; those of others stay as they are.
+#[test]
+fn the_queues_of_a_topic_are_made_again_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = start(small(dir.path()));
+    let other = store.queue("Other", 1);
+    store.append(&other, &draft(&other, b"other")).unwrap();
+    for i in 0..60 {
+        let queue = store.queue("T", i % 3);
+        store.append(&queue, &draft(&queue, format!("{i}").as_bytes())).unwrap();
+    }
+    store.shutdown().unwrap();
+    std::fs::remove_dir_all(dir.path().join("consumequeue/T")).unwrap();
+    let other = start(small(dir.path()));
+    let queue = other.queue("Other", 0);
+    assert_eq!(other.append(&queue, &draft(&queue, b"other")).unwrap().queue_offset, 0);
+    other.shutdown().unwrap();
+    let store = start(small(dir.path()));
+    store.queue("T", 1);
+    assert_eq!(store.queues().len(), 3);
+    for id in 0..3 {
+        assert_eq!(read_all(&store, &store.queue("T", id)).len(), 20);
+    }
+}
+
+/// Of a queue that another broker left, the folder is noted at the first clean stop.
+#[test]
+fn queues_of_another_broker_are_noted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    stopped(dir.path(), 40);
+    edit(&dir.path().join("checkpoint"), |b| b[64..].fill(0));
+    start(small(dir.path())).shutdown().unwrap();
+    assert_eq!(noted(dir.path()), ["T 0 -1"]);
+    start(small(dir.path())).shutdown().unwrap();
+    std::fs::remove_dir_all(dir.path().join("consumequeue/T")).unwrap();
+    check(&start(small(dir.path())), 40);
+    assert_eq!(noted(dir.path()), ["T 0 41"]);
+}
+
+/// A crash makes every queue known.
+#[test]
+fn what_a_sweep_has_seen_is_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    stopped(dir.path(), 40);
+    std::fs::write(dir.path().join("abort"), "1").unwrap();
+    let store = start(small(dir.path()));
+    store.shutdown().unwrap();
+    assert_eq!(noted(dir.path()), ["T 0 40"]);
+    std::fs::remove_dir_all(dir.path().join("consumequeue/T")).unwrap();
+    check(&start(small(dir.path())), 40);
+}
+
+/// What was deleted is not taken for lost.
+#[test]
+fn a_deleted_topic_is_noted_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    stopped(dir.path(), 40);
+    let store = start(small(dir.path()));
+    store.delete_topic("T").unwrap();
+    store.shutdown().unwrap();
+    assert_eq!(noted(dir.path()), [""; 0]);
+    let store = start(small(dir.path()));
+    assert_eq!(store.queue_at_once("T", 0).unwrap().max_offset(), 0);
+}
+
+/// The log and all queues are damaged: the last messages are nowhere, and their offsets are not given out again.
+#[test]
+fn offsets_go_on_where_the_log_has_lost_the_last_messages_too() {
+    for all in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        stopped(dir.path(), 40);
+        let store = start(small(dir.path()));
+        let (phy, size, _) = store.locate(&store.queue("T", 0), 39).unwrap();
+        store.shutdown().unwrap();
+        drop(store);
+        let log = dir.path().join(format!("commitlog/{:020}", phy / 4096 * 4096));
+        edit(&log, |b| b[phy as usize % 4096..][..size as usize].fill(0xa5));
+        if all {
+            // The log is read from its start.
+            edit(&dir.path().join("checkpoint"), |b| b[40..48].copy_from_slice(&1i64.to_be_bytes()));
+        }
+        std::fs::remove_dir_all(dir.path().join(if all { "consumequeue" } else { "consumequeue/T" }))
+            .unwrap();
+        let store = start(small(dir.path()));
+        assert_eq!(store.holes().len(), usize::from(all));
+        let queue = store.queue("T", 0);
+        assert_eq!(pull(&store, &queue, 30).1.first().unwrap().1, b"body 30");
+        assert_eq!(store.append(&queue, &draft(&queue, b"new")).unwrap().queue_offset, 40);
     }
 }
