@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod dumps;
+mod far;
 mod findings;
 mod folder;
 mod formats;
