@@ -218,6 +218,12 @@ impl MappedFile {
         }
     }
 
+    /// The kernel is to read well ahead, as the file is gone through from front to back. A hint. Asking for pages ahead
+    /// with [`MappedFile::will_need`] instead costs more: those come one by one, in pages of the smallest size.
+    pub(crate) fn in_order(&self) {
+        let _ = self.map.advise(memmap2::Advice::Sequential);
+    }
+
     /// True when the pages of `from..to` are in memory, as far as the kernel tells.
     pub(crate) fn resident(&self, from: usize, to: usize) -> bool {
         const PAGES_MAX: usize = 256;

@@ -140,15 +140,20 @@ impl Core {
             }
             let Ok(view) = RecordView::parse(rest) else { break };
             if sysflag::takes_queue_unit(view.sys_flag()) {
+                // One walk for all that is looked for: what most records cost here.
+                let wanted =
+                    [names::TAGS, names::DELAY, names::INNER_MULTI_DISPATCH, names::INNER_MULTI_QUEUE_OFFSET];
+                let [tags, delay, queues, offsets] = properties::get_many(view.properties(), wanted);
+                let light = queues.zip(offsets);
                 let unit = Unit {
                     phy: base + used as u64,
                     size: view.size() as u32,
-                    tags_code: tags_code(&view, &self.options.delay_levels_ms),
+                    tags_code: tags_code(&view, tags, delay, &self.options.delay_levels_ms),
                 };
                 let is = |q: &Arc<Queue>| q.topic() == view.topic() && q.queue_id() == view.queue_id();
                 let chosen = only.and_then(|only| only.find(view.topic(), view.queue_id()));
                 if only.is_some() && chosen.is_none() {
-                    self.put_light_queues(&view, unit, only, added)?;
+                    self.put_light_queues(light, unit, only, added)?;
                     used += view.size();
                     continue;
                 }
@@ -177,7 +182,7 @@ impl Core {
                     };
                 *added += u64::from(missing);
                 last = Some(queue);
-                self.put_light_queues(&view, unit, only, added)?;
+                self.put_light_queues(light, unit, only, added)?;
             }
             used += view.size();
         }
@@ -187,15 +192,12 @@ impl Core {
     /// Light queues that an Apache broker with enableMultiDispatch also gave the message to: %LMQ%…, queue 0.
     fn put_light_queues(
         &self,
-        view: &RecordView<'_>,
+        named: Option<(&[u8], &[u8])>,
         unit: Unit,
         only: Option<&Only<'_>>,
         added: &mut u64,
     ) -> io::Result<()> {
-        let both = [names::INNER_MULTI_DISPATCH, names::INNER_MULTI_QUEUE_OFFSET];
-        let [Some(queues), Some(offsets)] = properties::get_many(view.properties(), both) else {
-            return Ok(());
-        };
+        let Some((queues, offsets)) = named else { return Ok(()) };
         let (Ok(queues), Ok(offsets)) = (std::str::from_utf8(queues), std::str::from_utf8(offsets)) else {
             return Ok(());
         };
@@ -333,8 +335,12 @@ pub(super) fn inner(record: &RecordView<'_>) -> Option<(i64, u16)> {
 }
 
 /// What a record's unit carries: its delivery time in SCHEDULE_TOPIC_XXXX, else the hash of its tags.
-fn tags_code(record: &RecordView<'_>, delay_levels_ms: &[i64]) -> i64 {
-    let [tags, delay] = properties::get_many(record.properties(), [names::TAGS, names::DELAY]);
+fn tags_code(
+    record: &RecordView<'_>,
+    tags: Option<&[u8]>,
+    delay: Option<&[u8]>,
+    delay_levels_ms: &[i64],
+) -> i64 {
     if record.topic() == topic::SCHEDULE
         && let Some(level) =
             delay.and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| d.parse::<i64>().ok())

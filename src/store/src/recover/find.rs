@@ -192,6 +192,7 @@ impl Scan<'_> {
                 Some(file) if file.base == base => file,
                 _ => self.open(base)?,
             };
+            file.file.in_order();
             let whole = file.file.whole();
             let bytes = whole.peek(0, len as usize).unwrap_or_default();
             let bad = loop {
