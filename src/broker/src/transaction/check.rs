@@ -195,6 +195,7 @@ impl Check {
         let scan = self.scan.get_or_insert_with(|| resume(broker, &halves, ops.as_deref()));
         let goes_on = || !stop.load(Ordering::Acquire) && broker.clock.mono_ms() < until_ms;
         let rules = rules(broker);
+        // What is stored from now on is of the next round. Its store time does not say so where the clock was set back.
         let end = halves.max_offset();
         scan.skip_to(broker.store.min_offset(&halves));
         let known = learn(broker, scan, &halves, &goes_on)
@@ -246,7 +247,6 @@ fn resume(broker: &Broker, halves: &Queue, ops: Option<&Queue>) -> Scan {
 fn rules(broker: &Broker) -> Rules {
     let settings = broker.settings.load();
     Rules {
-        begun_ms: broker.clock.wall_ms(),
         timeout_ms: settings.broker.transaction_time_out,
         checks_max: settings.broker.transaction_check_max,
         reserved_ms: i64::from(settings.store.file_reserved_time) * 3_600_000,
@@ -336,7 +336,6 @@ impl Walk<'_> {
         let text = |name| properties::get_str(record.properties(), name);
         let half = Half {
             born_ms: record.born_timestamp(),
-            stored_ms: record.store_timestamp(),
             checks: text(names::TRANSACTION_CHECK_TIMES),
             immunity: text(names::CHECK_IMMUNITY_TIME_IN_SECONDS),
             prepared: text(names::TRAN_PREPARED_QUEUE_OFFSET),

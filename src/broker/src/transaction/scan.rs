@@ -232,8 +232,6 @@ impl Scan {
 pub struct Half<'a> {
     /// When the client made it, ms.
     pub born_ms: i64,
-    /// When it was stored, ms.
-    pub stored_ms: i64,
     /// TRANSACTION_CHECK_TIMES.
     pub checks: Option<&'a str>,
     /// CHECK_IMMUNITY_TIME_IN_SECONDS.
@@ -245,8 +243,6 @@ pub struct Half<'a> {
 /// The rules of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// When the round began, ms.
-    pub begun_ms: i64,
     /// `transactionTimeOut`.
     pub timeout_ms: i64,
     /// `transactionCheckMax`.
@@ -275,9 +271,6 @@ pub fn decide(half: &Half<'_>, rules: &Rules, now_ms: i64) -> Verdict {
     let checks = half.checks.map(number);
     if checks.is_some_and(|checks| checks >= i64::from(rules.checks_max)) || age_ms > rules.reserved_ms {
         return Verdict::GivenUp;
-    }
-    if half.stored_ms >= rules.begun_ms {
-        return Verdict::TooYoung;
     }
     match half.immunity.map(number) {
         Some(seconds) => {

@@ -4,27 +4,20 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RULES: Rules =
-    Rules { begun_ms: 100_000, timeout_ms: 6000, checks_max: 15, reserved_ms: 1_000_000_000 };
+const RULES: Rules = Rules { timeout_ms: 6000, checks_max: 15, reserved_ms: 1_000_000_000 };
 
 /// What Apache's broker decides, in its order; where it differs the case says so.
 #[test]
 fn halves_are_asked_for_when_they_are_old_enough() {
-    let half = Half { born_ms: 90_000, stored_ms: 90_000, ..Half::default() };
+    let half = Half { born_ms: 90_000, ..Half::default() };
     for (what, half, verdict) in [
         ("old", half, Verdict::Check(1)),
         ("just too young", Half { born_ms: 94_000, ..half }, Verdict::TooYoung),
         ("old enough", Half { born_ms: 93_999, ..half }, Verdict::Check(1)),
         ("from the future", Half { born_ms: 100_001, ..half }, Verdict::Check(1)),
-        ("stored since", Half { stored_ms: 100_000, ..half }, Verdict::TooYoung),
         ("asked before", Half { checks: Some("1"), ..half }, Verdict::Check(2)),
         ("for the last time", Half { checks: Some("14"), ..half }, Verdict::Check(15)),
         ("too often", Half { checks: Some("15"), ..half }, Verdict::GivenUp),
-        (
-            "too often, and stored since",
-            Half { checks: Some("16"), stored_ms: 100_000, ..half },
-            Verdict::GivenUp,
-        ),
         ("no number of times", Half { checks: Some("x"), ..half }, Verdict::Check(0)),
         ("about to expire", Half { born_ms: -999_900_001, ..half }, Verdict::GivenUp),
         ("immune", Half { immunity: Some("10"), ..half }, Verdict::Immune(None)),
