@@ -54,6 +54,16 @@ struct Owed {
     way: Way,
 }
 
+impl Owed {
+    /// To be there by the first look after that, ms, with what holds up its level.
+    fn by(&self, held_up: &BTreeMap<i32, i64>) -> i64 {
+        match self.way {
+            Way::Level(level) => held_up.get(&level).copied().unwrap_or(0).max(self.by),
+            Way::Straight | Way::Wheel(_) => self.by,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Expected {
     places: BTreeSet<Place>,
@@ -143,7 +153,10 @@ impl Model {
             return Err(format!("{}: its sender was told that {named:?} is there", what()));
         }
         expected.came += 1;
-        let owed = expected.owed.iter().find(|owed| owed.from <= now).or(expected.owed.first()).copied();
+        // Of several that it may be, the one that has to be there first: one that is held up may come behind a later one.
+        let held_up = &self.held_up;
+        let first = expected.owed.iter().filter(|o| o.from <= now).min_by_key(|o| (o.by(held_up), o.number));
+        let owed = first.or(expected.owed.first()).copied();
         match owed.filter(|owed| owed.from <= now) {
             Some(owed) => {
                 expected.owed.remove(&owed);
@@ -174,7 +187,8 @@ impl Model {
     /// All that is due has been delivered, and appeared.
     pub fn nothing_is_late(&self, now: i64) -> Result<(), Broken> {
         for (copy, expected) in &self.expected {
-            let late = expected.owed.iter().map(|owed| (owed, self.by(owed))).find(|(_, by)| *by <= now);
+            let late =
+                expected.owed.iter().map(|owed| (owed, owed.by(&self.held_up))).find(|(_, by)| *by <= now);
             if let Some((owed, by)) = late {
                 return Err(format!(
                     "{copy:?}, {:?}, is not there {} ms after it was due",
@@ -186,16 +200,9 @@ impl Model {
         Ok(())
     }
 
-    fn by(&self, owed: &Owed) -> i64 {
-        match owed.way {
-            Way::Level(level) => self.held_up.get(&level).copied().unwrap_or(0).max(owed.by),
-            Way::Straight | Way::Wheel(_) => owed.by,
-        }
-    }
-
     /// When the last of what has not appeared is due.
     pub fn last_due(&self) -> Option<i64> {
-        self.expected.values().flat_map(|e| &e.owed).map(|owed| self.by(owed)).max()
+        self.expected.values().flat_map(|e| &e.owed).map(|owed| owed.by(&self.held_up)).max()
     }
 
     /// The clock was set by so many ms, to `now`. `delay` says how long a level takes, ms.
@@ -291,5 +298,28 @@ impl Model {
             Some(copy) => Err(format!("{copy:?} was never consumed")),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A half message that is committed while its double waits in a level: the commit is what comes.
+    #[test]
+    fn one_that_is_held_up_does_not_take_the_place_of_one_that_is_due() {
+        let (place, copy) = ((Topic::Plain, 0), Copy { id: 0, attempt: 0 });
+        let mut model = Model::default();
+        model.clock_set(-900, 9_100, |_| 6_000);
+        model.owe(copy, [place], (15_100, 15_100), Way::Level(6));
+        // The level's message is due at 16,000 for the broker that comes.
+        model.killed(12_000, |_| 6_000);
+        model.owe(copy, [place], (15_500, 15_500), Way::Straight);
+        model.appears(place, 0, copy, 15_500).unwrap();
+        model.nothing_is_late(15_500).unwrap();
+        assert!(model.nothing_is_late(16_000).is_err(), "the level's message is there too");
+        model.appears(place, 1, copy, 16_000).unwrap();
+        model.nothing_is_late(16_000).unwrap();
+        assert!(model.appears(place, 2, copy, 16_000).is_err(), "once more than it was sent");
     }
 }
