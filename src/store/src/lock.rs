@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -34,8 +34,14 @@ impl FolderLock {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => return Ok(None),
             Err(e) => return Err(e.into()),
         }
-        file.set_len(0)?;
-        file.write_all(b"lock")?;
+        // Apache's broker writes it at each start: the file's time tells of one since.
+        let mut there = Vec::new();
+        (&file).take(5).read_to_end(&mut there)?;
+        if there != b"lock" {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(b"lock")?;
+        }
         held.insert(path.clone());
         Ok(Some(Self { path, _file: file }))
     }

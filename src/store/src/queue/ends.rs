@@ -2,18 +2,20 @@
 //! that ends elsewhere, was changed since, and is made again from the log at its first touch.
 //!
 //! ```text
-//! <the log's end>\n
+//! <the log's end> <time of the file `lock`, ns since 1970>\n
 //! <topic> <queue> <unit that is next>\n   for each; -1 where the queue is there and nobody has opened it
 //! <CRC-32 of the above, 8 hex digits>\n
 //! ```
 //!
-//! It counts only for the log that ends as it says, after a clean stop. A queue that is not listed may be there, and its log
+//! It counts only for the log that ends as it says, after a clean stop, where no Apache broker was started since: that writes
+//! `lock`, may have deleted topics, and need not have touched the log. A queue that is not listed may be there, and its log
 //! is asked where files alone do not tell.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use crate::io::Disk;
 
@@ -69,7 +71,7 @@ impl Ends {
 
 /// What the folder says for a log that ends at `log_end`.
 pub(crate) fn load(root: &Path, log_end: u64) -> Option<Ends> {
-    crate::io::read_file(&root.join(NAME)).ok().and_then(|bytes| parse(&bytes, log_end))
+    crate::io::read_file(&root.join(NAME)).ok().and_then(|bytes| parse(&bytes, &head(root, log_end)))
 }
 
 /// Replaces the file; removes it where there is nothing to say.
@@ -77,7 +79,7 @@ pub(crate) fn save(disk: &dyn Disk, root: &Path, log_end: u64, ends: &Ends) -> i
     if ends.is_empty() {
         return remove(disk, root);
     }
-    disk.write(&root.join(NAME), encode(log_end, ends).as_bytes())
+    disk.write(&root.join(NAME), encode(&head(root, log_end), ends).as_bytes())
 }
 
 /// Nothing is known.
@@ -90,8 +92,15 @@ pub(crate) fn remove(disk: &dyn Disk, root: &Path) -> io::Result<()> {
     }
 }
 
-fn encode(log_end: u64, ends: &Ends) -> String {
-    let mut text = format!("{log_end}\n");
+/// The first line; 0 for a time that cannot be told.
+fn head(root: &Path, log_end: u64) -> String {
+    let written = std::fs::metadata(root.join("lock")).and_then(|meta| meta.modified()).ok();
+    let ns = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
+    format!("{log_end} {ns}")
+}
+
+fn encode(head: &str, ends: &Ends) -> String {
+    let mut text = format!("{head}\n");
     for (topic, id, next) in ends.iter() {
         let _ = writeln!(text, "{topic} {id} {next}");
     }
@@ -100,13 +109,13 @@ fn encode(log_end: u64, ends: &Ends) -> String {
     text
 }
 
-fn parse(bytes: &[u8], log_end: u64) -> Option<Ends> {
+fn parse(bytes: &[u8], head: &str) -> Option<Ends> {
     let (listed, crc) = bytes.split_at_checked(bytes.len().checked_sub(9)?)?;
     if crc != format!("{:08x}\n", crc32fast::hash(listed)).as_bytes() {
         return None;
     }
     let mut lines = std::str::from_utf8(listed).ok()?.lines();
-    if lines.next()?.parse() != Ok(log_end) {
+    if lines.next()? != head {
         return None;
     }
     let mut ends = Ends::default();
@@ -132,14 +141,15 @@ mod tests {
         ends.remove("A", Some(1));
         ends.remove("C", None);
         assert_eq!((ends.get("A", 0), ends.get("B", 1)), (Some(16), None));
-        let text = encode(7, &ends).into_bytes();
-        assert_eq!(parse(&text, 7), Some(ends));
-        assert_eq!(parse(&text, 8), None);
+        let text = encode("7 1", &ends).into_bytes();
+        assert_eq!(parse(&text, "7 1"), Some(ends));
+        assert_eq!(parse(&text, "8 1"), None);
+        assert_eq!(parse(&text, "7 2"), None);
         for at in 0..text.len() {
-            assert_eq!(parse(&text[..at], 7), None, "{at}");
+            assert_eq!(parse(&text[..at], "7 1"), None, "{at}");
             let mut bad = text.clone();
             bad[at] ^= 1;
-            assert_eq!(parse(&bad, 7), None, "{at}");
+            assert_eq!(parse(&bad, "7 1"), None, "{at}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A queue's files or folders, removed or damaged while the broker was stopped: no offset is given out again.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use oxmq_store::{Draft, Store};
 
@@ -307,6 +308,23 @@ fn a_deleted_topic_is_noted_no_more() {
     assert_eq!(noted(dir.path()), [""; 0]);
     let store = start(small(dir.path()));
     assert_eq!(store.queue_at_once("T", 0).unwrap().max_offset(), 0);
+}
+
+/// Nor what Apache's broker deleted in a run that stored nothing: its start writes the lock's file.
+#[test]
+fn what_apache_deleted_stays_so() {
+    for apache in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        stopped(dir.path(), 40);
+        if apache {
+            let lock = std::fs::File::options().write(true).open(dir.path().join("lock")).unwrap();
+            lock.set_modified(SystemTime::now() + Duration::from_secs(1)).unwrap();
+        }
+        std::fs::remove_dir_all(dir.path().join("consumequeue/T")).unwrap();
+        let store = start(small(dir.path()));
+        assert!(store.recovered().clean);
+        assert_eq!(store.queue("T", 0).max_offset(), if apache { 0 } else { 40 });
+    }
 }
 
 /// The log and all queues are damaged: the last messages are nowhere, and their offsets are not given out again.
