@@ -73,23 +73,6 @@ fn main() {
     let start = Instant::now();
     store.shutdown().unwrap();
     println!("shutdown {} ms", start.elapsed().as_millis());
-    for what in ["after a clean stop", "after a kill", "after a kill, nothing behind a checkpoint"] {
-        if what.ends_with("checkpoint") {
-            // As if the last run had never synced a queue: all of the log lies behind the checkpoint.
-            std::fs::remove_file(format!("{folder}/checkpoint")).unwrap();
-            std::fs::remove_dir_all(format!("{folder}/consumequeue")).unwrap();
-        }
-        let start = Instant::now();
-        let again =
-            open(StoreOptions::new(&folder), Arc::new(SystemClock::new())).unwrap().recover().unwrap();
-        let took = start.elapsed();
-        let rate = again.written() as f64 / f64::from(1 << 30) / took.as_secs_f64();
-        println!(
-            "start {what}: {} ms, {rate:.2} GiB of log a second, {:?}",
-            took.as_millis(),
-            again.recovered()
-        );
-    }
     println!("fdatasync of 1.2 KB appended to a file: {:.0} a second", bare_syncs(&folder));
     for in_flight in [1, 16, 256] {
         group_commit(&folder, &body, properties, in_flight);

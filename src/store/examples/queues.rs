@@ -1,5 +1,5 @@
-//! What 50,000 queues over 5,000 topics cost, and starts with a long log:
-//! `cargo run --release -p oxmq-store --example queues [folder] [GiB of log]`.
+//! What 50,000 queues over 5,000 topics cost: `cargo run --release -p oxmq-store --example queues [folder]`; with
+//! `again` behind it, a start and a stop of what is there.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -11,14 +11,10 @@ use oxmq_store::{Draft, PullLimits, Queue, Store, StoreOptions, TagsCode, open};
 
 const TOPICS: usize = 5_000;
 const QUEUES: usize = 50_000;
-/// Bytes of a file of the long log.
-const LONG_FILE: u64 = 40 << 20;
 
 fn main() {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "target/queues".into());
-    let gib = std::env::args().nth(2).and_then(|n| n.parse::<u64>().ok()).unwrap_or(4);
-    if gib == 0 {
-        // Only a start and a stop of what is there.
+    if std::env::args().nth(2).is_some() {
         let store = start(Path::new(&folder), "as it is");
         let before = rss_kib();
         let names = store.queue_names().unwrap();
@@ -33,7 +29,6 @@ fn main() {
         );
         return stop(store);
     }
-    long_log(Path::new(&folder), gib);
     many_queues(Path::new(&folder));
 }
 
@@ -83,56 +78,12 @@ fn many_queues(folder: &Path) {
     }
     println!("swept after {} ms, {} KiB", begin.elapsed().as_millis(), rss_kib());
     stop(store);
-    println!("now: the same with `{} 0`, in a new process", folder.display());
-}
-
-fn long_log(folder: &Path, gib: u64) {
-    let _ = std::fs::remove_dir_all(folder);
-    let store = start(folder, "long log, empty folder");
-    let body = vec![b'x'; 1024];
-    let queues: Vec<_> = (0..16).map(|i| store.queue("Long", i)).collect();
-    let mut i = 0;
-    while store.written() < gib << 30 {
-        store.append(&queues[i % 16], &draft(&queues[i % 16], &body)).unwrap();
-        i += 1;
-    }
-    let bytes = store.written();
-    stop(store);
-    stop(start(folder, "long log, clean stop"));
-    println!("  {} log files", std::fs::read_dir(folder.join("commitlog")).unwrap().count());
-    for what in ["long log, queues gone", "long log, nothing known"] {
-        std::fs::remove_dir_all(folder.join("consumequeue")).unwrap();
-        if what.ends_with("nothing known") {
-            std::fs::write(folder.join("abort"), b"1").unwrap();
-            std::fs::remove_file(folder.join("checkpoint")).unwrap();
-        }
-        let begin = Instant::now();
-        let store = start(folder, what);
-        let s = begin.elapsed().as_secs_f64();
-        println!(
-            "  {:.2} s a GiB, {:.2} GiB/s",
-            s / (bytes as f64 / (1u64 << 30) as f64),
-            bytes as f64 / (1u64 << 30) as f64 / s
-        );
-        stop(store);
-    }
-    let mut bytes = std::fs::read(folder.join("checkpoint")).unwrap();
-    bytes[40..48].copy_from_slice(&1u64.to_be_bytes());
-    bytes[64..].fill(0);
-    std::fs::write(folder.join("checkpoint"), bytes).unwrap();
-    std::fs::write(folder.join("abort"), b"1").unwrap();
-    let store = start(folder, "long log, all of it behind the checkpoint, queues there");
-    stop(store);
+    println!("now: the same with `{} again`, in a new process", folder.display());
 }
 
 fn start(folder: &Path, what: &str) -> Store {
     let (begin, cpu) = (Instant::now(), cpu_ms());
-    let mut options = StoreOptions::new(folder);
-    if what.starts_with("long log") {
-        // A hundred files.
-        options.commitlog_file_bytes = LONG_FILE;
-    }
-    let store = open(options, Arc::new(SystemClock::new())).unwrap().recover().unwrap();
+    let store = open(StoreOptions::new(folder), Arc::new(SystemClock::new())).unwrap().recover().unwrap();
     let (ms, cpu) = (begin.elapsed().as_secs_f64() * 1e3, cpu_ms() - cpu);
     println!("start, {what}: {ms:.1} ms, CPU {cpu} ms, {:?}", store.recovered());
     store
