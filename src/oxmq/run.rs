@@ -18,9 +18,10 @@ use crate::{logs, machine, roles};
 
 /// Threads that wait for disks; what finds none waits in its lane. Each keeps memory of its own for as long as it is there:
 /// tokio's 512 took 430 MB when 50,000 queues were opened at once.
-const BLOCKING_THREADS_MAX: usize = 64;
-/// A stop that takes longer is cut off.
-const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+const BLOCKING_THREADS_MAX: usize = 24;
+/// A stop that takes longer is cut off. The first one of 50,000 new queues syncs as many files, and a slow disk takes its time
+/// for each.
+const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Messages of the demo.
 const DEMO_MESSAGES: usize = 5;

@@ -17,6 +17,8 @@ use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use oxmq_base::persist::write_synced;
+
 use crate::io::Disk;
 
 /// The unit that is next, by topic and queue.
@@ -79,7 +81,8 @@ pub(crate) fn save(disk: &dyn Disk, root: &Path, log_end: u64, ends: &Ends) -> i
     if ends.is_empty() {
         return remove(disk, root);
     }
-    disk.write(&root.join(NAME), encode(&head(root, log_end), ends).as_bytes())
+    // Its bytes are there before `abort` is gone: an older note must not pass for this one.
+    write_synced(disk, &root.join(NAME), encode(&head(root, log_end), ends).as_bytes())
 }
 
 /// Nothing is known.
