@@ -2,12 +2,15 @@
 //! `again` behind it, a start and a stop of what is there.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::{cpu_ms, draft};
 use oxmq_base::clock::SystemClock;
-use oxmq_store::{Draft, PullLimits, Queue, Store, StoreOptions, TagsCode, open};
+use oxmq_store::{PullLimits, Queue, Store, StoreOptions, open};
 
 const TOPICS: usize = 5_000;
 const QUEUES: usize = 50_000;
@@ -95,24 +98,6 @@ fn stop(store: Store) {
     println!("stop: {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
 }
 
-fn draft<'a>(queue: &'a Queue, body: &'a [u8]) -> Draft<'a> {
-    Draft {
-        topic: queue.topic(),
-        queue_id: queue.queue_id(),
-        flag: 0,
-        sys_flag: 0,
-        born_ts: 1,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_host: "127.0.0.1:2".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_tx_offset: 0,
-        body,
-        properties: b"UNIQ_KEY\x017F00000100002A9F0000000000001234\x02TAGS\x01a\x02",
-        tags_code: TagsCode::Value(97),
-        no_queue: false,
-    }
-}
-
 /// Memory of this process that no file stands behind.
 fn rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -122,10 +107,4 @@ fn rss_kib() -> u64 {
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn cpu_ms() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
 }

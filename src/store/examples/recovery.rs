@@ -1,14 +1,17 @@
 //! What starts cost beside what reading costs: `cargo run --release -p oxmq-store --example recovery [folder] [GiB]...`.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::{cpu_ms, draft};
 use oxmq_base::clock::SystemClock;
-use oxmq_store::{Draft, Queue, Store, StoreOptions, TagsCode, open};
+use oxmq_store::{Store, StoreOptions, open};
 
 /// Bytes of a log file: a hundred files are 4 GiB.
 const FILE: u64 = 41 << 20;
@@ -99,28 +102,4 @@ fn start(folder: &Path) -> Store {
     let mut options = StoreOptions::new(folder);
     options.commitlog_file_bytes = FILE;
     open(options, Arc::new(SystemClock::new())).unwrap().recover().unwrap()
-}
-
-fn draft<'a>(queue: &'a Queue, body: &'a [u8]) -> Draft<'a> {
-    Draft {
-        topic: queue.topic(),
-        queue_id: queue.queue_id(),
-        flag: 0,
-        sys_flag: 0,
-        born_ts: 1,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_host: "127.0.0.1:2".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_tx_offset: 0,
-        body,
-        properties: b"UNIQ_KEY\x017F00000100002A9F0000000000001234\x02TAGS\x01a\x02",
-        tags_code: TagsCode::Value(97),
-        no_queue: false,
-    }
-}
-
-fn cpu_ms() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
 }

@@ -17,9 +17,8 @@ use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use oxmq_base::persist::write_synced;
-
 use crate::io::Disk;
+use crate::persist::write_synced;
 
 /// The unit that is next, by topic and queue.
 #[derive(Debug, Default, PartialEq, Eq)]
