@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use common::{cpu_ms, draft};
 use oxmq_base::clock::SystemClock;
-use oxmq_store::{PullLimits, Queue, Store, StoreOptions, open};
+use oxmq_store::{PullLimits, Store, StoreOptions, open};
 
 const TOPICS: usize = 5_000;
 const QUEUES: usize = 50_000;
